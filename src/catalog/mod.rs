@@ -1,0 +1,1 @@
+//! The detection catalogue. Invariant: names and advice come from `probes/*.toml`; no Python file is named in `src/`.

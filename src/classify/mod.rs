@@ -1,0 +1,1 @@
+//! Evidence to tag and cause. Invariant: pure functions of a thread's sample and the catalogue.

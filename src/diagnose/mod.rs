@@ -1,0 +1,1 @@
+//! Verdict, findings, recommendation. Invariant: a finding always has numbers, evidence and advice.

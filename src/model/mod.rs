@@ -1,0 +1,20 @@
+//! The words that all other layers speak. Invariant: no IO, no clock, no formatting.
+
+mod cause;
+mod evidence;
+mod ids;
+mod tables;
+
+pub use self::cause::{Cause, Tag};
+pub use self::evidence::{
+    Activity, Attachment, CpuDelta, Failure, LoopEvidence, Operation, Sample, Step, ThreadSample,
+    Wait, WaitKind,
+};
+pub use self::ids::{
+    Address, DescriptorId, FrameId, FunctionId, LabelId, Nanos, Pid, StackId, StateId, ThreadId,
+    Tid,
+};
+pub use self::tables::{
+    Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
+    ThreadInfo,
+};

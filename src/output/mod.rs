@@ -1,0 +1,1 @@
+//! Reports and exports. Invariant: writes to `&mut dyn Write`; opens no file.
