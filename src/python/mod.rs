@@ -1,1 +1,20 @@
 //! The interpreter's memory, read. Invariant: no version test outside `layout`; never writes to the target.
+
+mod code;
+mod event_loop;
+mod interpreter;
+mod layout;
+mod line_table;
+mod locate;
+mod module_name;
+mod object;
+mod stack;
+mod tid;
+
+pub use self::code::Code;
+pub use self::event_loop::{EventLoop, LoopSlots, LoopState};
+pub use self::interpreter::{Gil, Interpreter, PythonThread, ThreadHead};
+pub use self::layout::{Layout, LayoutError, Version};
+pub use self::locate::{LocateError, Runtime};
+pub use self::object::{Invalid, Reader};
+pub use self::stack::{RawFrame, StackReader};

@@ -1,1 +1,9 @@
 //! Evidence, at a pace. Invariant: stamps the time, which nothing after it reads; judges nothing.
+
+mod pace;
+mod process;
+mod symbols;
+mod thread;
+
+pub use self::pace::{Pace, Tick, monotonic_now, own_cpu_time, raise_priority};
+pub use self::process::{AttachError, ProcessSampler, Stopped};

@@ -1,1 +1,291 @@
 //! The pipeline that ties sampler, classifier and profile. Invariant: the pipeline, and nothing else.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::catalog::Catalog;
+use crate::classify::Classifier;
+use crate::model::{Attachment, Nanos, Sample, StateId, Tables};
+use crate::profile::{AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
+};
+use crate::sampler::{
+    AttachError, Pace, ProcessSampler, Stopped, Tick, monotonic_now, own_cpu_time, raise_priority,
+};
+use crate::target::{Process, ProcessState};
+
+/// How often a block is cut: what a crash may lose.
+const BLOCK_LENGTH: Nanos = Nanos::SECOND;
+
+/// Looks a second for a snapshot: near enough for one moment, far enough to tell who runs.
+const SNAPSHOT_RATE: f64 = 200.0;
+
+/// How to sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Samples a second; 0 for as many as possible.
+    pub rate: f64,
+    /// How long; `None` until asked to stop.
+    pub duration: Option<Duration>,
+    /// From which length on a step blocks its event loop.
+    pub threshold: Duration,
+    /// Stops the target for each sample, which makes every stack exact and the target slow.
+    pub blocking: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            rate: 100.0,
+            duration: None,
+            // asyncio's own `slow_callback_duration`.
+            threshold: Duration::from_millis(100),
+            blocking: false,
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The time was over.
+    Elapsed,
+    /// Somebody asked for it.
+    Asked,
+    /// The target ended, or another process has its number now.
+    Target(ProcessState),
+}
+
+/// Why a session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Nobody could take the blocks any more.
+    #[error(transparent)]
+    Sink(#[from] io::Error),
+    /// A block that was just made makes no sense: a defect of pyconc.
+    #[error(transparent)]
+    Absorb(#[from] AbsorbError),
+}
+
+/// What is told of a session while it runs.
+pub trait Observer {
+    /// A block was cut, and `profile` has it.
+    ///
+    /// # Errors
+    /// When the observer cannot go on; the session then ends.
+    fn block(&mut self, block: &Block, profile: &Profile) -> io::Result<()>;
+}
+
+/// Does nothing with the blocks: for those who only want the profile.
+impl Observer for () {
+    fn block(&mut self, _: &Block, _: &Profile) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Samples a process into a profile.
+#[derive(Debug)]
+pub struct Session<'c> {
+    sampler: ProcessSampler,
+    classifier: Classifier<'c>,
+    options: Options,
+    tables: Tables,
+    builder: BlockBuilder,
+    profile: Profile,
+    sample: Sample,
+    states: Vec<StateId>,
+    /// What was counted since the last block.
+    quality: Quality,
+    /// The accounts at the last block.
+    since: Accounts,
+}
+
+/// Counters that only grow.
+#[derive(Debug, Clone, Copy)]
+struct Accounts {
+    time: Nanos,
+    own_cpu: Nanos,
+    target_cpu: Nanos,
+}
+
+impl<'c> Session<'c> {
+    /// Attaches to `process`. The first sample is taken at once, so that what can be wrong shows
+    /// here and not later.
+    ///
+    /// # Errors
+    /// When the process cannot be sampled.
+    pub fn attach(
+        process: Process,
+        catalog: &'c Catalog,
+        options: Options,
+    ) -> Result<Self, AttachError> {
+        let sampler = ProcessSampler::attach(process)?;
+        let since = Accounts::now(&sampler);
+        let mut session = Self {
+            sampler,
+            classifier: Classifier::new(catalog),
+            options,
+            tables: Tables::default(),
+            builder: BlockBuilder::new(),
+            profile: Profile::default(),
+            sample: Sample::default(),
+            states: Vec::new(),
+            quality: Quality::default(),
+            since,
+        };
+        // The first sample finds the threads; whether the target lives on is for `run` to say.
+        let _ = session.take_sample(Tick { time: since.time, late: Nanos(0), skipped: 0 });
+        session.profile = Profile::new(session.meta());
+        Ok(session)
+    }
+
+    fn meta(&self) -> Meta {
+        let process = self.sampler.process();
+        let version = self.sampler.version();
+        Meta {
+            recorder: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process.pid(),
+            command: process.command_line(),
+            python: version.to_string(),
+            free_threaded: version.free_threaded,
+            gil: self.sampler.has_gil(),
+            usable_cpus: process.usable_cpus(),
+            rate: self.options.rate,
+            threshold: self.options.threshold.into(),
+            started_at: jiff::Timestamp::now().as_second(),
+            origin: self.since.time,
+        }
+    }
+
+    /// What is known of the target and of how it is sampled.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Samples until the time is over, `stop` is set or the target ends. Whatever was sampled up to
+    /// then is in the profile and was shown to `observer`, also on an error of the observer's.
+    ///
+    /// # Errors
+    /// When the observer fails.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, SessionError> {
+        raise_priority();
+        let started = monotonic_now();
+        let end = self.options.duration.map(|length| Nanos(started.0 + Nanos::from(length).0));
+        let mut pace = Pace::new(self.options.rate);
+        let ending = loop {
+            let Some(tick) = pace.wait(stop) else { break Ending::Asked };
+            if end.is_some_and(|end| tick.time >= end) {
+                break Ending::Elapsed;
+            }
+            if let Err(Stopped(state)) = self.take_sample(tick) {
+                break Ending::Target(state);
+            }
+            if tick.time.since(self.since.time) >= BLOCK_LENGTH {
+                self.cut(observer, false)?;
+            }
+        };
+        self.cut(observer, true)?;
+        Ok(ending)
+    }
+
+    /// What every thread does now. Looks a few times: some evidence is a change.
+    pub fn snapshot(&mut self) -> Snapshot {
+        const LOOKS: usize = 3;
+        let mut pace = Pace::new(SNAPSHOT_RATE);
+        let never = AtomicBool::new(false);
+        for _ in 0..LOOKS {
+            // A target that ends meanwhile is shown as it was last.
+            if !pace.wait(&never).is_some_and(|tick| self.take_sample(tick).is_ok()) {
+                break;
+            }
+        }
+        let threads = self.sample.threads.iter().zip(&self.states).map(|(thread, state)| {
+            ThreadSnapshot {
+                thread: thread.thread,
+                state: *state,
+                holds_gil: thread.attachment == Attachment::Holder,
+                step: thread.event_loop.and_then(|event_loop| event_loop.step),
+            }
+        });
+        Snapshot {
+            meta: self.profile.meta.clone(),
+            tables: self.tables.clone(),
+            time: self.sample.time,
+            threads: threads.collect(),
+            missed: self.sample.failures.iter().map(|(thread, _)| *thread).collect(),
+        }
+    }
+
+    /// Ends the session.
+    #[must_use]
+    pub fn into_profile(self) -> Profile {
+        self.profile
+    }
+
+    fn take_sample(&mut self, tick: Tick) -> Result<(), Stopped> {
+        self.sample.time = tick.time;
+        self.sample.late = tick.late;
+        {
+            // Released when it goes out of scope, whatever happens in between.
+            let _pause = self.options.blocking.then(|| self.sampler.process().pause());
+            self.sampler.sample(&mut self.tables, &mut self.sample)?;
+        }
+        self.states.clear();
+        for thread in &self.sample.threads {
+            let state = self.classifier.classify(thread, &mut self.tables);
+            self.states.push(self.tables.states.intern(state));
+        }
+        self.builder.push(&self.sample, &self.states);
+        self.quality.samples += 1;
+        self.quality.thread_samples += self.sample.threads.len() as u64;
+        self.quality.rejected += self.sample.failures.len() as u64;
+        let late = self.options.rate > 0.0 && tick.late.seconds() > 0.5 / self.options.rate;
+        self.quality.late += tick.skipped + u64::from(late);
+        Ok(())
+    }
+
+    /// Cuts a block and hands it on.
+    fn cut(&mut self, observer: &mut dyn Observer, last: bool) -> Result<(), SessionError> {
+        for thread in self.sampler.take_changed() {
+            self.builder.note_thread(thread);
+        }
+        let now = Accounts::now(&self.sampler);
+        let quality = Quality {
+            elapsed: now.time.since(self.since.time),
+            own_cpu: now.own_cpu.since(self.since.own_cpu),
+            ..std::mem::take(&mut self.quality)
+        };
+        let usage = Usage {
+            cpu: now.target_cpu.since(self.since.target_cpu),
+            resident: self.sampler.process().resident_bytes(),
+            ..Usage::default()
+        };
+        self.since = now;
+        let block = if last {
+            self.builder.finish(&self.tables, quality, usage)
+        } else {
+            self.builder.cut(&self.tables, quality, usage)
+        };
+        self.profile.absorb(&block)?;
+        if last {
+            self.profile.finish();
+        }
+        observer.block(&block, &self.profile)?;
+        Ok(())
+    }
+}
+
+impl Accounts {
+    fn now(sampler: &ProcessSampler) -> Self {
+        Self {
+            time: monotonic_now(),
+            own_cpu: own_cpu_time(),
+            target_cpu: sampler.process().cpu_time(),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The command line's grammar. The comments are its help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::values::{parse_duration, parse_rate};
+use crate::output::StackOptions;
+use crate::session::Options;
+
+/// Says what holds a live Python process back, and which concurrency model would serve it.
+#[derive(Debug, Parser)]
+#[command(name = "pyconc", version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Record a process into a file, for reports, flamegraphs and comparisons
+    Record(Record),
+    /// Say what holds a process back: verdict, findings, recommendation
+    Report(Report),
+    /// Make a flamegraph or folded stacks of a recording
+    Export(Export),
+    /// Show once what every thread does and why it waits
+    Dump(Dump),
+    /// List the Python processes of this machine
+    Ps(Ps),
+    /// Say what pyconc may see here, and how to let it see more
+    Doctor(Doctor),
+}
+
+/// A process to look at.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// Process to attach to
+    #[arg(short, long, value_name = "PID", conflicts_with = "launch")]
+    pub pid: Option<i32>,
+    /// Command to run and observe; it is ended when the duration is over
+    #[arg(last = true, value_name = "CMD")]
+    pub launch: Vec<OsString>,
+}
+
+/// How to sample.
+#[derive(Debug, Args)]
+pub(super) struct Sampling {
+    /// Samples a second: a number, 1k, or max
+    #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
+    pub rate: f64,
+    /// How long: 30, 30s, 5m
+    #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// From which length on a step of an event loop blocks it
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
+    pub threshold: Duration,
+    /// Stop the target for each sample: exact stacks, slow target
+    #[arg(long)]
+    pub blocking: bool,
+}
+
+impl Sampling {
+    pub(super) fn options(&self) -> Options {
+        Options {
+            rate: self.rate,
+            duration: self.duration,
+            threshold: self.threshold,
+            blocking: self.blocking,
+        }
+    }
+}
+
+/// What stacks to show, and how.
+#[derive(Debug, Args)]
+pub(super) struct Stacks {
+    /// Begin each stack with its thread
+    #[arg(long)]
+    pub threads: bool,
+    /// End each stack with its cause
+    #[arg(long)]
+    pub causes: bool,
+    /// Include threads that are idle by design
+    #[arg(short, long)]
+    pub idle: bool,
+    /// Only samples that have the GIL or run Python
+    #[arg(short, long)]
+    pub gil: bool,
+    /// One frame per function, not per line
+    #[arg(long)]
+    pub function: bool,
+    /// Leave line numbers out
+    #[arg(long)]
+    pub nolineno: bool,
+    /// Show whole paths
+    #[arg(long)]
+    pub full_filenames: bool,
+}
+
+impl Stacks {
+    pub(super) fn options(&self) -> StackOptions {
+        StackOptions {
+            threads: self.threads,
+            causes: self.causes,
+            idle: self.idle,
+            gil_only: self.gil,
+            by_function: self.function,
+            line_numbers: !self.nolineno && !self.function,
+            full_filenames: self.full_filenames,
+            ..StackOptions::default()
+        }
+    }
+}
+
+/// A format of `record` and `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StackFormat {
+    /// pyconc's own recording, from which all else can be made
+    Pyconc,
+    /// An SVG to click through
+    Flamegraph,
+    /// A line per stack, for other tools
+    Folded,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Record {
+    /// Process to attach to
+    #[arg(value_name = "PID", conflicts_with_all = ["pid", "launch"])]
+    pub positional: Option<i32>,
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// File to write [default: pyconc-PID-TIME.pyconc]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Format [default: by the file's suffix: .svg, .folded, .txt, else a recording]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<StackFormat>,
+    #[command(flatten)]
+    pub stacks: Stacks,
+}
+
+/// A format of `report`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// For a terminal
+    Text,
+    /// For scripts: schema pyconc.report/1
+    Json,
+}
+
+/// How severe a finding must be to fail the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// Any finding
+    Info,
+    /// Warnings and errors
+    Warning,
+    /// Errors
+    Error,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Recording to read, or process to attach to
+    #[arg(value_name = "FILE|PID", conflicts_with_all = ["pid", "launch"])]
+    pub subject: Option<OsString>,
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// Format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: ReportFormat,
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Exit with 3 when there is a finding at least this severe
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<FailOn>,
+    /// Plain text; also with NO_COLOR set
+    #[arg(long)]
+    pub no_color: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// Recording to read
+    #[arg(value_name = "FILE")]
+    pub recording: PathBuf,
+    /// Format [default: by the output's suffix, else flamegraph]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<StackFormat>,
+    /// File to write, - for standard output [default: beside the recording]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub stacks: Stacks,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Dump {
+    /// Process to attach to
+    #[arg(value_name = "PID", conflicts_with_all = ["pid", "launch"])]
+    pub positional: Option<i32>,
+    #[command(flatten)]
+    pub target: Target,
+    /// From which length on a step of an event loop blocks it
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_duration)]
+    pub threshold: Duration,
+    /// Stop the target for the snapshot: exact stacks
+    #[arg(long)]
+    pub blocking: bool,
+    /// For scripts: schema pyconc.dump/1
+    #[arg(long)]
+    pub json: bool,
+    /// Show whole paths
+    #[arg(long)]
+    pub full_filenames: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ps {
+    /// For scripts: an array of objects
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Process that is to be looked at
+    #[arg(value_name = "PID")]
+    pub pid: Option<i32>,
+    /// For scripts: an array of checks
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,65 @@
+//! `pyconc doctor`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::args::Doctor;
+use super::failure::Failure;
+use super::files::Document;
+use crate::model::Pid;
+use crate::output::sanitise;
+use crate::sampler::ProcessSampler;
+use crate::target::{Check, Process, checks};
+
+pub(super) fn run(options: &Doctor) -> Result<ExitCode, Failure> {
+    let mut found = checks(options.pid);
+    if let Some(pid) = options.pid {
+        found.push(interpreter(pid));
+    }
+    let healthy = found.iter().all(|check| check.ok);
+    Document::Stdout.write(|out| {
+        if options.json {
+            let list: Vec<_> = found
+                .iter()
+                .map(|check| {
+                    serde_json::json!({
+                        "name": check.name, "ok": check.ok, "detail": check.detail, "fix": check.fix,
+                    })
+                })
+                .collect();
+            serde_json::to_writer_pretty(&mut *out, &list)?;
+            return writeln!(out);
+        }
+        for check in &found {
+            let mark = if check.ok { "ok " } else { "NO " };
+            writeln!(out, "{mark} {:<22} {}", check.name, sanitise(&check.detail))?;
+            if let Some(fix) = check.fix.as_ref().filter(|_| !check.ok) {
+                writeln!(out, "    fix: {fix}")?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::from(u8::from(!healthy)))
+}
+
+/// Whether the interpreter of a process can be read.
+fn interpreter(pid: Pid) -> Check {
+    let version = Process::open(pid)
+        .map_err(Failure::from)
+        .and_then(|process| ProcessSampler::attach(process).map_err(Failure::from))
+        .map(|sampler| sampler.version().to_string());
+    match version {
+        Ok(version) => Check {
+            name: "interpreter".into(),
+            ok: true,
+            detail: format!("CPython {version}, all evidence available"),
+            fix: None,
+        },
+        Err(failure) => Check {
+            name: "interpreter".into(),
+            ok: false,
+            detail: format!("{:#}", failure.error),
+            fix: failure.hint,
+        },
+    }
+}

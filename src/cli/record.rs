@@ -1,0 +1,81 @@
+//! `pyconc record`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::args::{Record, StackFormat};
+use super::attach::{Attached, Subject, stop_flag};
+use super::export::{format_of, write_stacks};
+use super::failure::Failure;
+use super::files::{Document, create_recording};
+use super::observe::{Writer, describe, observe};
+use crate::catalog::Catalog;
+use crate::output::quality_line;
+use crate::profile::{Meta, RecordingWriter};
+
+pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
+    let subject = Subject::of(options.positional, &options.target)?;
+    let stop = stop_flag()?;
+    let catalog = Catalog::builtin()?;
+    let mut sink = Sink::open(options)?;
+    let mut attached = Attached::new(&subject, &catalog, options.sampling.options(), &stop)?;
+    let writer = sink.begin(&attached.session.profile().meta)?;
+    let ending = observe(&mut attached, options.sampling.duration, writer, &stop)?;
+    let profile = attached.session.profile();
+    let path = match sink {
+        Sink::Recording(path, _) => path,
+        Sink::Stacks(format, document) => {
+            let path = document.path().map(Path::to_owned);
+            write_stacks(document, format, profile, &catalog, options.stacks.options())?;
+            path
+        }
+    };
+    if let Some(path) = path {
+        let (file, quality) = (path.display(), quality_line(profile));
+        eprintln!("{file} written{}\n{quality}", describe(ending));
+        if matches!(format_of(options.format, Some(&path), StackFormat::Pyconc), StackFormat::Pyconc) {
+            eprintln!("next: pyconc report {file}");
+        }
+    }
+    Ok(attached.finish(ending))
+}
+
+/// Where the samples go.
+enum Sink {
+    /// Into a recording that grows block by block. The path is only known beforehand when the
+    /// user gave it, and then the file is open already.
+    Recording(Option<PathBuf>, Option<Box<dyn Write>>),
+    /// Into a document at the end.
+    Stacks(StackFormat, Document),
+}
+
+impl Sink {
+    /// Opens what can be opened before anything is started or sampled, so that a path that cannot
+    /// be written is found out then.
+    fn open(options: &Record) -> Result<Self, Failure> {
+        let path = options.output.as_deref();
+        let format = format_of(options.format, path, StackFormat::Pyconc);
+        if format != StackFormat::Pyconc {
+            return Ok(Self::Stacks(format, Document::create(path)?));
+        }
+        let file = path.map(create_recording).transpose()?;
+        Ok(Self::Recording(path.map(Path::to_owned), file))
+    }
+
+    /// Begins the recording.
+    fn begin(&mut self, meta: &Meta) -> Result<Option<Writer>, Failure> {
+        let Self::Recording(path, file) = self else { return Ok(None) };
+        let file = match file.take() {
+            Some(file) => file,
+            None => create_recording(path.insert(default_path(meta)))?,
+        };
+        Ok(Some(RecordingWriter::create(file, meta)?))
+    }
+}
+
+/// `pyconc-PID-TIME.pyconc` in the current folder.
+fn default_path(meta: &Meta) -> PathBuf {
+    let time = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
+    PathBuf::from(format!("pyconc-{}-{time}.pyconc", meta.pid))
+}

@@ -1,0 +1,96 @@
+//! `pyconc report`.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::args::{FailOn, Report, ReportFormat};
+use super::attach::{Attached, Subject, stop_flag};
+use super::failure::Failure;
+use super::files::{Document, open};
+use super::observe::observe;
+use crate::catalog::Catalog;
+use crate::diagnose::{Diagnosis, Severity, diagnose};
+use crate::output::{TextOptions, report_json, report_text};
+use crate::profile::{Profile, read_recording};
+
+/// How long a running process is watched when nobody says.
+const DEFAULT_LENGTH: std::time::Duration = std::time::Duration::from_secs(10);
+/// The exit code for findings at or above `--fail-on`.
+const FINDINGS: u8 = 3;
+
+pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
+    let document = Document::create(options.output.as_deref())?;
+    let catalog = Catalog::builtin()?;
+    let (profile, code) = match subject(options)? {
+        Ok(file) => (read(&file)?, ExitCode::SUCCESS),
+        Err(subject) => watch(options, &subject, &catalog)?,
+    };
+    let diagnosis = diagnose(&profile, &catalog);
+    let text = text_options(options, &document);
+    document.write(|out| match options.format {
+        ReportFormat::Text => report_text(out, &profile, &diagnosis, &text),
+        ReportFormat::Json => report_json(out, &profile, &diagnosis),
+    })?;
+    Ok(if fails(options.fail_on, &diagnosis) { ExitCode::from(FINDINGS) } else { code })
+}
+
+/// A file to read, or else what is to be watched. A number is a process, unless a file is called so.
+fn subject(options: &Report) -> Result<Result<std::path::PathBuf, Subject>, Failure> {
+    let positional = match &options.subject {
+        None => None,
+        Some(name) if Path::new(name).exists() => return Ok(Ok(name.into())),
+        Some(name) => match name.to_str().and_then(|name| name.parse().ok()) {
+            Some(pid) => Some(pid),
+            None => return Ok(Ok(name.into())),
+        },
+    };
+    Ok(Err(Subject::of(positional, &options.target)?))
+}
+
+fn read(file: &Path) -> Result<Profile, Failure> {
+    let recording = read_recording(open(file)?)?;
+    if let Some(note) = &recording.note {
+        eprintln!("note: {note}");
+    }
+    Ok(recording.profile)
+}
+
+fn watch(
+    options: &Report,
+    subject: &Subject,
+    catalog: &Catalog,
+) -> Result<(Profile, ExitCode), Failure> {
+    let stop = stop_flag()?;
+    let mut sampling = options.sampling.options();
+    if matches!(subject, Subject::Pid(_)) {
+        sampling.duration = sampling.duration.or(Some(DEFAULT_LENGTH));
+    }
+    let mut attached = Attached::new(subject, catalog, sampling, &stop)?;
+    let ending = observe(&mut attached, sampling.duration, None, &stop)?;
+    let profile = attached.session.profile().clone();
+    Ok((profile, attached.finish(ending)))
+}
+
+fn text_options(options: &Report, document: &Document) -> TextOptions {
+    let terminal = document.path().is_none() && std::io::stdout().is_terminal();
+    let no_color = options.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    });
+    TextOptions {
+        width: crossterm::terminal::size().ok().filter(|_| terminal).map_or(80, |(width, _)| width.into()),
+        colour: terminal && !no_color,
+        // A terminal whose locale does not promise UTF-8 gets ASCII; a file gets UTF-8.
+        unicode: !terminal || locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8")),
+    }
+}
+
+fn fails(fail_on: Option<FailOn>, diagnosis: &Diagnosis) -> bool {
+    let Some(least) = fail_on else { return false };
+    diagnosis.findings.iter().any(|finding| match least {
+        FailOn::Info => true,
+        FailOn::Warning => matches!(finding.severity, Severity::Warning | Severity::Error),
+        FailOn::Error => finding.severity == Severity::Error,
+    })
+}

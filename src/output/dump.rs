@@ -1,0 +1,136 @@
+//! One moment of a process, as text and as JSON (`pyconc.dump/1`).
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::escape::sanitise;
+use crate::model::{Descriptor, DescriptorKind, State, ThreadInfo};
+use crate::profile::{Snapshot, ThreadSnapshot};
+
+/// Writes a snapshot for people: a line per thread with what it does and why, then its stack.
+///
+/// # Errors
+/// When `out` fails.
+pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool) -> io::Result<()> {
+    let meta = &snapshot.meta;
+    writeln!(out, "Process {}: {}", meta.pid, sanitise(&meta.command.join(" ")))?;
+    writeln!(out, "Python {}, {} threads", meta.python, snapshot.threads.len())?;
+    for thread in &snapshot.threads {
+        let Some((info, state)) = resolve(snapshot, thread) else { continue };
+        writeln!(out, "\nThread {} {}: {}", info.tid, name_of(info), summary(snapshot, thread, state))?;
+        for (function, line) in snapshot.tables.lines_of(state.stack) {
+            let file = if full_filenames { &*function.file } else { base_name(&function.file) };
+            writeln!(out, "    {} ({}:{line})", sanitise(&function.name), sanitise(file))?;
+        }
+    }
+    for thread in &snapshot.missed {
+        if let Some(info) = snapshot.tables.thread(*thread) {
+            writeln!(out, "\nThread {} {}: moved at every attempt to read it", info.tid, name_of(info))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a snapshot for scripts.
+///
+/// # Errors
+/// When `out` fails.
+pub fn dump_json(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
+    let meta = &snapshot.meta;
+    let threads: Vec<Value> = snapshot
+        .threads
+        .iter()
+        .filter_map(|thread| {
+            let (info, state) = resolve(snapshot, thread)?;
+            Some(thread_json(snapshot, thread, info, state))
+        })
+        .collect();
+    let missed = snapshot.missed.iter().filter_map(|thread| snapshot.tables.thread(*thread));
+    let document = json!({
+        "schema": "pyconc.dump/1",
+        "target": { "pid": meta.pid, "python": meta.python, "cmdline": meta.command, "gil": meta.gil },
+        "threads": threads,
+        "missed": missed.map(|info| info.tid).collect::<Vec<_>>(),
+    });
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+fn thread_json(
+    snapshot: &Snapshot,
+    thread: &ThreadSnapshot,
+    info: &ThreadInfo,
+    state: &State,
+) -> Value {
+    let tables = &snapshot.tables;
+    let frames: Vec<Value> = tables
+        .lines_of(state.stack)
+        .map(|(function, line)| json!({ "function": function.name, "file": function.file, "line": line }))
+        .collect();
+    json!({
+        "tid": info.tid,
+        "name": info.name,
+        "python": info.python,
+        "tag": snapshot.tag(thread),
+        "cause": state.cause,
+        "note": state.note.and_then(|note| tables.labels.get(note)),
+        "descriptor": state.descriptor.and_then(|id| tables.descriptors.get(id)).map(describe),
+        "holds_gil": thread.holds_gil,
+        "step_seconds": snapshot.step_length(thread).map(|length| length.seconds()),
+        "frames": frames,
+    })
+}
+
+fn resolve<'a>(snapshot: &'a Snapshot, thread: &ThreadSnapshot) -> Option<(&'a ThreadInfo, &'a State)> {
+    Some((snapshot.tables.thread(thread.thread)?, snapshot.tables.states.get(thread.state)?))
+}
+
+fn name_of(info: &ThreadInfo) -> String {
+    sanitise(&info.name).into_owned()
+}
+
+/// `idle-waiting, network (10.0.0.1:5432)`, and what else is worth a word.
+fn summary(snapshot: &Snapshot, thread: &ThreadSnapshot, state: &State) -> String {
+    let tables = &snapshot.tables;
+    let tag = snapshot.tag(thread).map_or("", |tag| tag.name());
+    let mut text = format!("{tag}, {}", state.cause.name());
+    let detail = [
+        state.descriptor.and_then(|id| tables.descriptors.get(id)).map(describe),
+        state.note.and_then(|note| tables.labels.get(note)).map(ToString::to_string),
+    ];
+    let detail: Vec<String> = detail.into_iter().flatten().collect();
+    if !detail.is_empty() {
+        text.push_str(&format!(" ({})", sanitise(&detail.join(", "))));
+    }
+    if let Some(length) = snapshot.step_length(thread) {
+        text.push_str(&format!(", in one callback for {:.3} s", length.seconds()));
+    }
+    if thread.holds_gil && snapshot.meta.gil {
+        text.push_str(", has the GIL");
+    }
+    text
+}
+
+fn base_name(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
+}
+
+/// A descriptor in a few words: `tcp to 10.0.0.1:5432`, `pipe`, a path.
+pub(super) fn describe(descriptor: &Descriptor) -> String {
+    match &descriptor.kind {
+        DescriptorKind::Socket { peer, local, .. } if peer.is_empty() => format!("socket at {local}"),
+        DescriptorKind::Socket { peer, .. } => format!("socket to {peer}"),
+        DescriptorKind::UnixSocket { path, .. } if path.is_empty() => "unix socket".to_owned(),
+        DescriptorKind::UnixSocket { path, .. } => format!("unix socket {path}"),
+        DescriptorKind::Pipe => "pipe".to_owned(),
+        DescriptorKind::Event => "eventfd".to_owned(),
+        DescriptorKind::Epoll => "epoll".to_owned(),
+        DescriptorKind::Timer => "timerfd".to_owned(),
+        DescriptorKind::Signal => "signalfd".to_owned(),
+        DescriptorKind::Process => "process".to_owned(),
+        DescriptorKind::Terminal => "terminal".to_owned(),
+        DescriptorKind::File(path) | DescriptorKind::Device(path) => path.to_string(),
+        DescriptorKind::Unknown(reason) => format!("descriptor {} ({reason})", descriptor.number),
+    }
+}

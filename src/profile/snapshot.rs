@@ -1,0 +1,51 @@
+//! One moment of a process.
+
+use crate::model::{Nanos, StateId, Step, Tables, Tag, ThreadId};
+
+use super::meta::Meta;
+
+/// One moment of a process: what each thread did.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The process.
+    pub meta: Meta,
+    /// What the ids mean.
+    pub tables: Tables,
+    /// When it was taken.
+    pub time: Nanos,
+    /// Its threads.
+    pub threads: Vec<ThreadSnapshot>,
+    /// Threads that could not be read.
+    pub missed: Vec<ThreadId>,
+}
+
+/// What one thread did at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadSnapshot {
+    /// The thread.
+    pub thread: ThreadId,
+    /// Its state.
+    pub state: StateId,
+    /// Whether it has the GIL, or is attached when free-threaded.
+    pub holds_gil: bool,
+    /// The step that its event loop is in.
+    pub step: Option<Step>,
+}
+
+impl Snapshot {
+    /// For how long the thread's event loop has been in its step.
+    #[must_use]
+    pub fn step_length(&self, thread: &ThreadSnapshot) -> Option<Nanos> {
+        thread.step.map(|step| self.time.since(step.started))
+    }
+
+    /// The tag of a thread, as far as one moment tells: a step that is longer than the threshold
+    /// already blocks its loop.
+    #[must_use]
+    pub fn tag(&self, thread: &ThreadSnapshot) -> Option<Tag> {
+        let blocking =
+            self.step_length(thread).is_some_and(|length| length >= self.meta.threshold);
+        let state = self.tables.states.get(thread.state)?;
+        Some(if blocking { Tag::EventLoopBlocking } else { state.tag })
+    }
+}

@@ -1,0 +1,88 @@
+//! Code objects: what function an instruction belongs to, and which line.
+
+use super::event_loop::LoopSlots;
+use super::layout::{InstructionPointer, LineTable};
+use super::line_table::line_at;
+use super::module_name::module_of;
+use super::object::{Invalid, Reader};
+use crate::model::{Address, Function};
+use crate::target::Memory;
+
+/// A code object, read once and kept.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// The function.
+    pub function: Function,
+    /// Where the event loop keeps what it is doing, when this is the function that runs its
+    /// callbacks.
+    pub loop_slots: Option<LoopSlots>,
+    identity: [u64; 4],
+    table: Vec<u8>,
+    format: LineTable,
+    first_line: i64,
+    /// What an instruction is counted from, and the bytes that one unit of it stands for.
+    origin: (u64, i64),
+}
+
+impl Code {
+    /// Reads the code object at `address`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read<M: Memory>(reader: Reader<'_, M>, address: Address) -> Result<Self, Invalid> {
+        if reader.type_name_of(address)? != "code" {
+            return Err(Invalid::Not("code object"));
+        }
+        let at = &reader.layout.at.code;
+        let identity = Self::identity_at(reader, address)?;
+        let [name, file, table, _] = identity.map(Address);
+        let (name, qualified) = match at.qualified_name {
+            Some(offset) => (reader.pointer(address.offset(offset))?, true),
+            None => (name, false),
+        };
+        let name = reader.text(name)?;
+        let file = reader.text(file)?;
+        let first_line = reader.int32(address.offset(at.first_line))?;
+        Ok(Self {
+            loop_slots: LoopSlots::of(reader, address, &name)?,
+            function: Function {
+                module: module_of(&file).into(),
+                name: name.into(),
+                qualified,
+                file: file.into(),
+                first_line: u32::try_from(first_line).unwrap_or(0),
+            },
+            identity,
+            table: reader.bytes(table)?,
+            format: reader.layout.line_table,
+            first_line: i64::from(first_line),
+            origin: match (reader.layout.instruction, at.bytecode) {
+                (InstructionPointer::Pointer, Some(offset)) => (address.offset(offset).0, 1),
+                (InstructionPointer::Index(unit), _) => (0, unit),
+                (InstructionPointer::Pointer, None) => (0, 1),
+            },
+        })
+    }
+
+    /// The words by which a code object is known again: its name, file, line table and first line.
+    fn identity_at<M: Memory>(reader: Reader<'_, M>, address: Address) -> Result<[u64; 4], Invalid> {
+        let at = &reader.layout.at.code;
+        let word = |offset| reader.word(address.offset(offset));
+        let first_line = reader.int32(address.offset(at.first_line))?;
+        Ok([word(at.name)?, word(at.file)?, word(at.line_table)?, first_line as u64])
+    }
+
+    /// Whether the code object at `address` is still this one: a freed one's place may be taken by
+    /// another. Its name, file and line table would have to be at the same addresses as before.
+    pub fn is_still_at<M: Memory>(&self, reader: Reader<'_, M>, address: Address) -> bool {
+        Self::identity_at(reader, address).is_ok_and(|identity| identity == self.identity)
+    }
+
+    /// The line of an instruction as [`RawFrame::instruction`](super::RawFrame) gives it.
+    #[must_use]
+    pub fn line(&self, instruction: u64) -> u32 {
+        let (origin, unit) = self.origin;
+        let offset = (instruction.wrapping_sub(origin) as i64).wrapping_mul(unit);
+        line_at(self.format, &self.table, self.first_line, offset)
+    }
+}

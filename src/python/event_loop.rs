@@ -1,0 +1,187 @@
+//! The event loop of a thread: which step it is in, and since when.
+//!
+//! asyncio's loop runs its callbacks in one Python function whose local variables say all: the
+//! clock's reading at the beginning of the iteration (its start is therefore known and not
+//! sampled), the callback's number and its handle.
+
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use rustc_hash::FxHasher;
+
+use super::object::{Invalid, Reader};
+use super::stack::RawFrame;
+use crate::model::{Address, Nanos};
+use crate::target::{Memory, Span};
+
+/// The function that runs one iteration of asyncio's loop.
+const ITERATION: &str = "_run_once";
+
+/// The places of an iteration's local variables in its frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoopSlots {
+    this: usize,
+    end_time: usize,
+    index: usize,
+    handle: usize,
+}
+
+impl LoopSlots {
+    /// The places, when the code object at `code` with this `name` is such a function.
+    pub(super) fn of<M: Memory>(
+        reader: Reader<'_, M>,
+        code: Address,
+        name: &str,
+    ) -> Result<Option<Self>, Invalid> {
+        if name.rsplit('.').next() != Some(ITERATION) {
+            return Ok(None);
+        }
+        let names = reader.pointer(code.offset(reader.layout.at.code.local_names))?;
+        let names: Vec<String> = reader
+            .tuple(names)?
+            .into_iter()
+            .map(|name| reader.text(name))
+            .collect::<Result<_, _>>()?;
+        let place = |wanted: &str| names.iter().position(|name| name == wanted);
+        let slots = (place("self"), place("end_time"), place("i"), place("handle"));
+        Ok(match slots {
+            (Some(this), Some(end_time), Some(index), Some(handle)) => {
+                Some(Self { this, end_time, index, handle })
+            }
+            _ => None,
+        })
+    }
+
+    fn count(self) -> usize {
+        [self.this, self.end_time, self.index, self.handle].into_iter().max().unwrap_or(0) + 1
+    }
+}
+
+/// What the loop does at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoopState {
+    /// The epoll instance of the loop's own selector.
+    pub epoll: Option<i32>,
+    /// The iteration's clock reading and a key of the callback; `None` when none runs.
+    pub callback: Option<Callback>,
+}
+
+/// A callback that is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Callback {
+    /// Differs between callbacks that follow each other.
+    pub key: u64,
+    /// When the iteration's callbacks began, on `CLOCK_MONOTONIC`.
+    pub iteration_started: Nanos,
+    /// Whether it is the first callback of its iteration, which began with it.
+    pub first: bool,
+}
+
+/// Reads the loop of one thread, and remembers what does not change.
+#[derive(Debug, Default)]
+pub struct EventLoop {
+    loop_object: Address,
+    epoll: Option<i32>,
+    none: Address,
+    float_type: Address,
+    last: Option<(u64, Callback)>,
+}
+
+impl EventLoop {
+    /// Reads what the loop does whose iteration runs in `frame`.
+    ///
+    /// # Errors
+    /// When the frame has moved on.
+    pub fn read<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        frame: RawFrame,
+        slots: LoopSlots,
+    ) -> Result<LoopState, Invalid> {
+        let locals = frame.address.offset(reader.layout.at.frame.localsplus);
+        let locals = reader.words(locals, slots.count() as u64)?;
+        let local = |slot: usize| {
+            locals.get(slot).copied().map(|word| Address(word & !reader.layout.tag_mask)).ok_or(Invalid::Not("frame"))
+        };
+        let this = local(slots.this)?;
+        if this != self.loop_object {
+            *self = Self { epoll: epoll_of(reader, this), loop_object: this, ..Self::default() };
+        }
+        let (end_time, handle) = (local(slots.end_time)?, local(slots.handle)?);
+        let raw_index = locals.get(slots.index).copied().unwrap_or(0);
+        let callback = if end_time.is_null() || self.is_none(reader, handle)? {
+            None
+        } else {
+            Some(self.callback(reader, end_time, handle, raw_index)?)
+        };
+        Ok(LoopState { epoll: self.epoll, callback })
+    }
+
+    fn callback<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        end_time: Address,
+        handle: Address,
+        raw_index: u64,
+    ) -> Result<Callback, Invalid> {
+        let seconds = self.float(reader, end_time)?;
+        let hasher = BuildHasherDefault::<FxHasher>::default();
+        let key = hasher.hash_one((seconds.to_bits(), handle, raw_index));
+        if let Some((_, last)) = self.last.filter(|(last, _)| *last == key) {
+            return Ok(last);
+        }
+        let callback = Callback {
+            key,
+            iteration_started: Nanos((seconds * 1e9) as u64),
+            first: small_integer(reader, raw_index) == Some(0),
+        };
+        self.last = Some((key, callback));
+        Ok(callback)
+    }
+
+    /// Whether a handle is missing or `None`. The address of `None` is learnt from the first one met.
+    fn is_none<M: Memory>(&mut self, reader: Reader<'_, M>, handle: Address) -> Result<bool, Invalid> {
+        if handle.is_null() || handle == self.none {
+            return Ok(true);
+        }
+        if self.none.is_null() && reader.type_name_of(handle)? == "NoneType" {
+            self.none = handle;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn float<M: Memory>(&mut self, reader: Reader<'_, M>, object: Address) -> Result<f64, Invalid> {
+        let at = &reader.layout.at.object;
+        // The value follows the object's head, whose last word is the type.
+        let mut bytes = [0; 16];
+        reader.memory.read(&[Span { address: object.offset(at.r#type), len: 16 }], &mut bytes)?;
+        let [r#type, value] = [0, 8].map(|from| super::stack::word(&bytes, from).unwrap_or(0));
+        if Address(r#type) != self.float_type {
+            if reader.type_name(Address(r#type))? != "float" {
+                return Err(Invalid::Not("float"));
+            }
+            self.float_type = Address(r#type);
+        }
+        Ok(f64::from_bits(value))
+    }
+}
+
+/// The number of the loop's own epoll instance: `loop._selector._selector`.
+fn epoll_of<M: Memory>(reader: Reader<'_, M>, event_loop: Address) -> Option<i32> {
+    let selector = reader.attribute(event_loop, "_selector").ok()??;
+    let epoll = reader.attribute(selector, "_selector").ok()??;
+    if reader.type_name_of(epoll).ok()? != "select.epoll" {
+        return None;
+    }
+    // `pyEpoll_Object`: the descriptor follows the object's head.
+    reader.int32(epoll.offset(reader.layout.at.object.r#type + 8)).ok()
+}
+
+/// A local variable that is a small integer: an object, or tagged in the word itself (3.15).
+fn small_integer<M: Memory>(reader: Reader<'_, M>, word: u64) -> Option<i64> {
+    let mask = reader.layout.tag_mask;
+    if mask == 3 && word & mask == mask {
+        return Some(word as i64 >> 2);
+    }
+    reader.integer(Address(word & !mask)).ok()
+}

@@ -1,0 +1,255 @@
+//! Interpreters, their threads and their GILs.
+
+use std::collections::HashMap;
+
+use super::layout::{AttachState, Layout, LayoutError, Version};
+use super::locate::Runtime;
+use super::object::{Invalid, Reader};
+use super::stack::word;
+use super::tid::PthreadTid;
+use crate::model::{Address, Tid};
+use crate::target::{Memory, Span};
+
+/// Interpreters of one process that are followed.
+const MOST_INTERPRETERS: usize = 256;
+/// Threads of one interpreter that are followed.
+const MOST_THREADS: usize = 1 << 14;
+
+/// The Python of one process.
+#[derive(Debug)]
+pub struct Interpreter<M> {
+    memory: M,
+    layout: Layout,
+    runtime: Address,
+    pthread_tid: PthreadTid,
+}
+
+/// A thread state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PythonThread {
+    /// Where it lies.
+    pub address: Address,
+    /// The native thread.
+    pub tid: Tid,
+    /// `pthread_self()`, which `threading.get_ident()` returns.
+    pub ident: u64,
+    /// The interpreter's number, 0 for the main one.
+    pub interpreter: u32,
+    /// The interpreter's GIL; `None` where none is in force.
+    pub gil: Option<Gil>,
+}
+
+/// A GIL (`struct _gil_runtime_state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Gil {
+    /// Where it lies.
+    pub address: Address,
+    /// Its size in bytes.
+    pub size: u64,
+    last_holder: u64,
+    locked: u64,
+}
+
+impl Gil {
+    /// Whether a futex at `address` is one of its condition variables or mutexes.
+    ///
+    /// The exact word depends on the C library, the range does not.
+    #[must_use]
+    pub fn contains(self, address: u64) -> bool {
+        (self.address.0..self.address.0.saturating_add(self.size)).contains(&address)
+    }
+
+    /// What must be read to tell the holder.
+    pub(super) fn span(self) -> Span {
+        Span { address: self.address, len: self.locked as usize + 8 }
+    }
+
+    /// Whether `thread` holds it, by the bytes of [`Gil::span`].
+    pub(super) fn is_held_by(self, bytes: &[u8], thread: Address) -> bool {
+        let locked = word(bytes, self.locked).unwrap_or(0) as u32;
+        locked == 1 && word(bytes, self.last_holder) == Some(thread.0)
+    }
+}
+
+/// The beginning of a thread state, decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ThreadHead {
+    /// The innermost frame.
+    pub(super) frame: u64,
+    /// The `_PyCFrame` that points to it (3.11, 3.12); else 0.
+    pub(super) holder: u64,
+    /// The innermost chunk of the data stack.
+    pub(super) chunk: u64,
+    /// Free-threaded: 0 detached, 1 attached, 2 suspended.
+    pub attach_state: Option<u32>,
+    /// 3.15+: the thread is asking for the GIL.
+    pub requests_gil: bool,
+    /// Whether it has the GIL.
+    pub holds_gil: bool,
+}
+
+impl ThreadHead {
+    /// How many bytes of a thread state are looked at.
+    pub(super) fn len(layout: &Layout) -> usize {
+        let at = &layout.at.thread;
+        let last = [Some(at.frame), at.datastack_chunk, at.state, at.gil_requested];
+        last.into_iter().flatten().max().unwrap_or(0) as usize + 8
+    }
+
+    pub(super) fn parse(layout: &Layout, bytes: &[u8]) -> Self {
+        let at = &layout.at.thread;
+        let word = |offset| word(bytes, offset).unwrap_or(0);
+        Self {
+            frame: word(at.frame),
+            holder: 0,
+            chunk: at.datastack_chunk.map_or(0, word),
+            attach_state: match layout.attach_state {
+                AttachState::Gil => None,
+                AttachState::Field(offset) => Some(word(offset) as u32),
+            },
+            requests_gil: at.gil_requested.is_some_and(|offset| word(offset) as u32 == 1),
+            holds_gil: false,
+        }
+    }
+}
+
+impl<M: Memory> Interpreter<M> {
+    /// The Python at `runtime`.
+    ///
+    /// # Errors
+    /// When its version is not known.
+    pub fn new(memory: M, runtime: &Runtime) -> Result<Self, LayoutError> {
+        let layout = Layout::of(runtime.version, &memory, runtime.address)?;
+        Ok(Self { memory, layout, runtime: runtime.address, pthread_tid: PthreadTid::default() })
+    }
+
+    /// A reader of its objects.
+    pub fn reader(&self) -> Reader<'_, M> {
+        Reader { memory: &self.memory, layout: &self.layout }
+    }
+
+    /// Its layout.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its version to the last digit, from `sys.hexversion` where the file did not tell.
+    pub fn version(&self) -> Version {
+        let version = self.layout.version;
+        if version.micro.is_some() {
+            return version;
+        }
+        let micro = self.module("sys").ok().flatten().and_then(|sys| {
+            let reader = self.reader();
+            let hex = reader.dict_item(sys, "hexversion").ok()??;
+            Version::from_hex(u32::try_from(reader.integer(hex).ok()?).ok()?).micro
+        });
+        Version { micro, ..version }
+    }
+
+    /// All thread states of all interpreters. `tids` are the native threads that exist, which the
+    /// older versions need to tell a thread state's.
+    ///
+    /// # Errors
+    /// When the lists cannot be read; a list that changes under the reader may come out short.
+    pub fn threads(&mut self, tids: &[Tid]) -> Result<Vec<PythonThread>, Invalid> {
+        let mut found = Vec::new();
+        for (interpreter, number) in self.interpreters()? {
+            let gil = self.gil(interpreter)?;
+            let at = &self.layout.at;
+            let mut next = self.reader().pointer(interpreter.offset(at.interpreter.threads_head))?;
+            for _ in 0..MOST_THREADS {
+                if next.is_null() {
+                    break;
+                }
+                let reader = self.reader();
+                let ident = reader.word(next.offset(at.thread.pthread))?;
+                let tid = match at.thread.native_id {
+                    Some(offset) => reader.word(next.offset(offset))? as Tid,
+                    None => 0,
+                };
+                found.push(PythonThread { address: next, tid, ident, interpreter: number, gil });
+                next = reader.pointer(next.offset(at.thread.next))?;
+            }
+        }
+        if self.layout.at.thread.native_id.is_none() {
+            self.pthread_tid.resolve(&self.memory, &mut found, tids);
+        }
+        found.retain(|thread| tids.contains(&thread.tid));
+        Ok(found)
+    }
+
+    /// The first thread state of every interpreter: a new one is put in front, so that these words
+    /// tell when there are new threads.
+    ///
+    /// # Errors
+    /// When the interpreters cannot be read.
+    pub fn list_heads(&self) -> Result<Vec<u64>, Invalid> {
+        let at = &self.layout.at.interpreter;
+        self.interpreters()?
+            .into_iter()
+            .map(|(interpreter, _)| self.reader().word(interpreter.offset(at.threads_head)))
+            .collect()
+    }
+
+    /// The names that `threading` has for its threads, by ident.
+    pub fn thread_names(&self) -> HashMap<u64, String> {
+        let reader = self.reader();
+        let active = self
+            .module("threading")
+            .ok()
+            .flatten()
+            .and_then(|namespace| reader.dict_item(namespace, "_active").ok()?)
+            .and_then(|active| reader.dict(active).ok());
+        let name = |(ident, thread): (Address, Address)| {
+            let ident = u64::try_from(reader.integer(ident).ok()?).ok()?;
+            let name = reader.attribute(thread, "_name").ok()??;
+            Some((ident, reader.text(name).ok()?))
+        };
+        active.unwrap_or_default().into_iter().filter_map(name).collect()
+    }
+
+    /// The interpreters with their numbers.
+    fn interpreters(&self) -> Result<Vec<(Address, u32)>, Invalid> {
+        let (reader, at) = (self.reader(), &self.layout.at);
+        let mut found = Vec::new();
+        let mut next = reader.pointer(self.runtime.offset(at.runtime.interpreters_head))?;
+        while !next.is_null() && found.len() < MOST_INTERPRETERS {
+            found.push((next, reader.word(next.offset(at.interpreter.id))? as u32));
+            next = reader.pointer(next.offset(at.interpreter.next))?;
+        }
+        if found.is_empty() {
+            return Err(Invalid::Not("list of interpreters (Python starts or has ended)"));
+        }
+        Ok(found)
+    }
+
+    /// The GIL of an interpreter.
+    fn gil(&self, interpreter: Address) -> Result<Option<Gil>, Invalid> {
+        let (reader, at) = (self.reader(), &self.layout.at);
+        let address = match (at.runtime.gil, at.interpreter.gil) {
+            (Some(offset), _) => self.runtime.offset(offset),
+            (None, Some(offset)) => reader.pointer(interpreter.offset(offset))?,
+            (None, None) => Address::NULL,
+        };
+        let enabled = match at.gil.enabled {
+            Some(offset) => reader.int32(address.offset(offset))? != 0,
+            None => true,
+        };
+        let at = &at.gil;
+        let gil = Gil { address, size: at.size, last_holder: at.last_holder, locked: at.locked };
+        Ok((enabled && !address.is_null()).then_some(gil))
+    }
+
+    /// The namespace of a module of the main interpreter.
+    fn module(&self, name: &str) -> Result<Option<Address>, Invalid> {
+        let reader = self.reader();
+        let (main, _) = self
+            .interpreters()?
+            .into_iter()
+            .find(|(_, number)| *number == 0)
+            .ok_or(Invalid::Not("main interpreter"))?;
+        let modules = reader.pointer(main.offset(self.layout.at.interpreter.modules))?;
+        reader.dict_item(modules, name)?.map(|module| reader.module_dict(module)).transpose()
+    }
+}

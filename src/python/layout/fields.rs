@@ -1,0 +1,139 @@
+//! The offsets, as data: a TOML file per series, overlaid by what the interpreter publishes.
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::LayoutError;
+use crate::model::Address;
+use crate::target::{Memory, Span};
+
+/// No structure of the interpreter that is read here is larger; a published offset beyond it is
+/// garbage.
+const LARGEST_OFFSET: u64 = 1 << 20;
+
+/// The tables, by series.
+const TABLES: [(&str, &str); 9] = [
+    ("3.8", include_str!("3.8.toml")),
+    ("3.9", include_str!("3.9.toml")),
+    ("3.10", include_str!("3.10.toml")),
+    ("3.11", include_str!("3.11.toml")),
+    ("3.12", include_str!("3.12.toml")),
+    ("3.13", include_str!("3.13.toml")),
+    ("3.13t", include_str!("3.13t.toml")),
+    ("3.14", include_str!("3.14.toml")),
+    ("3.15", include_str!("3.15.toml")),
+];
+
+/// Declares a structure's offsets: `name` must be there, `name?` need not.
+macro_rules! offsets {
+    ($(#[$doc:meta])* $name:ident { $($field:ident),* $(; $($optional:ident),*)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(in crate::python) struct $name {
+            $(pub $field: u64,)*
+            $($(pub $optional: Option<u64>,)*)?
+        }
+    };
+}
+
+offsets!(/// `_PyRuntimeState`; `gil` up to 3.11.
+    Runtime { interpreters_head; gil });
+offsets!(/// `PyInterpreterState`; `gil` (a pointer) from 3.12 on.
+    Interpreter { next, id, threads_head, modules; gil });
+offsets!(/// `PyThreadState`; `frame` is the frame, the `_PyCFrame` or the interpreter frame.
+    Thread {
+        next, pthread, frame, dict;
+        native_id, datastack_chunk, state, gil_requested, running_loop
+    });
+offsets!(/// `struct _gil_runtime_state`.
+    Gil { last_holder, locked, size; enabled });
+offsets!(/// `_PyCFrame`.
+    CFrame { current_frame });
+offsets!(/// `PyFrameObject` up to 3.10, `_PyInterpreterFrame` after.
+    Frame { code, previous, instruction, localsplus; owner });
+offsets!(/// `PyCodeObject`; `local_names` is `co_varnames` up to 3.10.
+    Code { name, file, first_line, line_table, local_names; qualified_name, bytecode });
+offsets!(/// `PyObject` and `PyVarObject`.
+    Object { r#type, size });
+offsets!(/// `PyTypeObject` and `PyHeapTypeObject`.
+    Type { name, basic_size, flags, dict_offset, cached_keys });
+offsets!(/// `PyASCIIObject` and `PyCompactUnicodeObject`.
+    Unicode { length, state, kind_bit, compact_bit, ascii_bit, ascii_data, compact_data });
+offsets!(/// `PyBytesObject`.
+    Bytes { data });
+offsets!(/// `PyTupleObject`.
+    Tuple { items });
+offsets!(/// `PyDictObject`.
+    Dict { keys, values });
+offsets!(/// `PyDictKeysObject`; `size` up to 3.10, the others after.
+    Keys { entries, indices; size, log2_size, log2_index_bytes, kind });
+offsets!(/// `PyDictValues`.
+    Values { items; valid });
+offsets!(/// `PyLongObject`.
+    Long { digits; tag });
+offsets!(/// `PyModuleObject`.
+    Module { dict });
+
+/// All offsets of a series, in bytes.
+#[derive(Debug, Clone, Deserialize)]
+pub(in crate::python) struct Fields {
+    pub runtime: Runtime,
+    pub interpreter: Interpreter,
+    pub thread: Thread,
+    pub gil: Gil,
+    pub frame_root: Option<CFrame>,
+    pub frame: Frame,
+    pub code: Code,
+    pub object: Object,
+    pub r#type: Type,
+    pub unicode: Unicode,
+    pub bytes: Bytes,
+    pub tuple: Tuple,
+    pub dict: Dict,
+    pub keys: Keys,
+    pub values: Values,
+    pub long: Long,
+    pub module: Module,
+}
+
+impl TryFrom<Table> for Fields {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        table.try_into().map_err(|error| error.message().to_owned())
+    }
+}
+
+/// The table of a series.
+pub(super) fn table(series: &str) -> Option<Table> {
+    let (_, text) = TABLES.iter().find(|(name, _)| *name == series)?;
+    text.parse().ok()
+}
+
+/// Replaces in `table` what its `debug_offsets` section says that the interpreter publishes.
+pub(super) fn overlay_published(
+    table: &mut Table,
+    memory: &impl Memory,
+    runtime: Address,
+) -> Result<(), LayoutError> {
+    let Some(Value::Table(published)) = table.remove("debug_offsets") else { return Ok(()) };
+    let size = published.get("size").and_then(Value::as_integer).unwrap_or(0);
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    memory.read(&[Span { address: runtime, len: bytes.len() }], &mut bytes)?;
+    let places = published.get("fields").and_then(Value::as_table).into_iter().flatten();
+    for (name, place) in places {
+        let place = place.as_integer().and_then(|place| usize::try_from(place).ok());
+        let word = place
+            .and_then(|place| bytes.get(place..)?.first_chunk::<8>())
+            .map(|word| u64::from_ne_bytes(*word))
+            .filter(|offset| *offset < LARGEST_OFFSET)
+            .ok_or_else(|| LayoutError::Implausible(name.clone()))?;
+        let target = name
+            .split_once('.')
+            .and_then(|(section, field)| table.get_mut(section)?.as_table_mut()?.get_mut(field))
+            .ok_or_else(|| LayoutError::Implausible(name.clone()))?;
+        *target = Value::Integer(word as i64);
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! From code addresses to interned frames: every code object is read once.
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Address, Failure, Frame, FrameId, FunctionId, StackId, Tables};
+use crate::python::{Code, LoopSlots, RawFrame, Reader};
+use crate::target::Memory;
+
+/// Code objects that are kept; beyond that all are forgotten and read again.
+const MOST_CODES: usize = 1 << 17;
+/// Code objects that are checked at once for having been replaced.
+const CHECKED_AT_ONCE: usize = 512;
+
+/// A code object and the frames that were met in it.
+#[derive(Debug)]
+struct Symbol {
+    code: Code,
+    function: FunctionId,
+    frames: FxHashMap<u64, FrameId>,
+    used: bool,
+}
+
+/// The code objects of a process.
+#[derive(Debug, Default)]
+pub(super) struct Symbols {
+    by_address: FxHashMap<Address, Symbol>,
+}
+
+/// What a stack was interned to, last time: its outer part is mostly the same again.
+#[derive(Debug, Default)]
+pub(super) struct LastStack {
+    /// Outermost first, each with the stack up to it.
+    frames: Vec<(RawFrame, StackId)>,
+}
+
+/// A stack, interned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Interned {
+    pub stack: StackId,
+    /// The innermost frame that runs an iteration of an event loop.
+    pub loop_frame: Option<(RawFrame, LoopSlots)>,
+}
+
+impl Symbols {
+    /// The stack of `frames` (innermost first).
+    pub(super) fn intern<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        frames: &[RawFrame],
+        last: &mut LastStack,
+        tables: &mut Tables,
+    ) -> Result<Interned, Failure> {
+        let same = last.frames.iter().zip(frames.iter().rev()).take_while(|((a, _), b)| a == *b);
+        let same = same.count();
+        last.frames.truncate(same);
+        let mut stack = last.frames.last().map_or(StackId::EMPTY, |(_, stack)| *stack);
+        for frame in frames.iter().rev().skip(same) {
+            let symbol = self.symbol(reader, frame.code, tables)?;
+            let function = symbol.function;
+            let line = || symbol.code.line(frame.instruction);
+            let id = *symbol
+                .frames
+                .entry(frame.instruction)
+                .or_insert_with(|| tables.frames.intern(Frame { function, line: line() }));
+            stack = tables.push_frame(stack, id);
+            last.frames.push((*frame, stack));
+        }
+        Ok(Interned { stack, loop_frame: self.loop_frame(frames) })
+    }
+
+    fn loop_frame(&self, frames: &[RawFrame]) -> Option<(RawFrame, LoopSlots)> {
+        frames
+            .iter()
+            .find_map(|frame| Some((*frame, self.by_address.get(&frame.code)?.code.loop_slots?)))
+    }
+
+    fn symbol<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        address: Address,
+        tables: &mut Tables,
+    ) -> Result<&mut Symbol, Failure> {
+        if self.by_address.len() > MOST_CODES {
+            self.by_address.clear();
+        }
+        match self.by_address.entry(address) {
+            std::collections::hash_map::Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.used = true;
+                Ok(known)
+            }
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let code = Code::read(reader, address).map_err(|_| Failure::Invalid)?;
+                let function = tables.functions.intern(code.function.clone());
+                Ok(place.insert(Symbol { code, function, frames: FxHashMap::default(), used: true }))
+            }
+        }
+    }
+
+    /// Forgets code objects whose place another has taken, among those that were used since the
+    /// last call; tells whether there were any, since then remembered stacks are void too.
+    pub(super) fn drop_replaced<M: Memory>(&mut self, reader: Reader<'_, M>) -> bool {
+        let used = self.by_address.iter_mut().filter(|(_, symbol)| symbol.used);
+        let replaced: Vec<Address> = used
+            .take(CHECKED_AT_ONCE)
+            .filter_map(|(address, symbol)| {
+                symbol.used = false;
+                (!symbol.code.is_still_at(reader, *address)).then_some(*address)
+            })
+            .collect();
+        for address in &replaced {
+            self.by_address.remove(address);
+        }
+        !replaced.is_empty()
+    }
+}

@@ -1,0 +1,253 @@
+//! One thread, from sample to sample.
+
+use std::io;
+
+use super::symbols::{Interned, LastStack, Symbols};
+use crate::model::{
+    Activity, Attachment, CpuDelta, Failure, LoopEvidence, Nanos, Step, Tables, ThreadId,
+    ThreadSample, WaitKind,
+};
+use crate::python::{EventLoop, LoopState, PythonThread, RawFrame, Reader, StackReader, ThreadHead};
+use crate::target::{Descriptors, KernelThread, LiveMemory, Schedule};
+
+/// Attempts to see a blocked thread blocked from the first look to the last.
+const ATTEMPTS: usize = 3;
+
+/// A loop's clock reading further back than this is not believed: the target may live in a time
+/// namespace of its own.
+const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
+
+/// What all threads of a process share while they are sampled.
+pub(super) struct Shared<'a> {
+    pub reader: Reader<'a, LiveMemory>,
+    pub memory: &'a LiveMemory,
+    pub descriptors: &'a mut Descriptors,
+    pub symbols: &'a mut Symbols,
+    pub tables: &'a mut Tables,
+}
+
+/// A thread that is sampled.
+#[derive(Debug)]
+pub(super) struct ThreadSampler {
+    pub id: ThreadId,
+    pub python: Option<PythonThread>,
+    kernel: KernelThread,
+    stack: StackReader,
+    frames: Vec<RawFrame>,
+    last_frames: Vec<RawFrame>,
+    last_stack: LastStack,
+    event_loop: EventLoop,
+    schedule: Option<(Nanos, Schedule)>,
+    /// The last sample, when the thread was blocked throughout: as long as it does not run, all of
+    /// it stays true.
+    blocked: Option<ThreadSample>,
+    last_attachment: Attachment,
+    step: Option<Step>,
+    last_time: Nanos,
+}
+
+/// Why a thread has no sample.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// It could not be read.
+    Failed(Failure),
+    /// It has ended.
+    Gone,
+}
+
+impl From<io::Error> for Missed {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Failure> for Missed {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What was seen of the interpreter's side at one attempt.
+struct Seen {
+    activity: Activity,
+    attachment: Attachment,
+    interned: Interned,
+}
+
+impl ThreadSampler {
+    pub(super) fn new(id: ThreadId, kernel: KernelThread, python: Option<PythonThread>) -> Self {
+        Self {
+            id,
+            python,
+            kernel,
+            stack: StackReader::default(),
+            frames: Vec::new(),
+            last_frames: Vec::new(),
+            last_stack: LastStack::default(),
+            event_loop: EventLoop::default(),
+            schedule: None,
+            blocked: None,
+            last_attachment: Attachment::Unknown,
+            step: None,
+            last_time: Nanos(0),
+        }
+    }
+
+    /// Forgets what was interned: its code objects may be others now.
+    pub(super) fn forget_stack(&mut self) {
+        self.last_stack = LastStack::default();
+        self.blocked = None;
+    }
+
+    /// Takes a sample at `time`.
+    pub(super) fn sample(
+        &mut self,
+        shared: &mut Shared<'_>,
+        time: Nanos,
+    ) -> Result<ThreadSample, Missed> {
+        let mut schedule = self.kernel.schedule()?;
+        let cpu = self.delta(time, schedule);
+        if let Some(blocked) = self.blocked.filter(|_| cpu.switches == 0) {
+            self.last_time = time;
+            return Ok(ThreadSample { cpu, ..blocked });
+        }
+        self.blocked = None;
+        for _ in 0..ATTEMPTS {
+            let seen = match self.look(shared, cpu) {
+                Err(Missed::Failed(Failure::Invalid)) => continue,
+                seen => seen?,
+            };
+            let event_loop = self.loop_evidence(shared, seen.interned, time);
+            let blocked = matches!(seen.activity, Activity::Blocked(_));
+            let switches = if blocked { self.kernel.schedule()? } else { schedule };
+            if switches.switches != schedule.switches {
+                schedule = switches;
+                continue;
+            }
+            let sample = ThreadSample {
+                thread: self.id,
+                stack: seen.interned.stack,
+                activity: seen.activity,
+                attachment: seen.attachment,
+                cpu,
+                event_loop,
+            };
+            self.blocked = blocked.then_some(sample);
+            self.last_attachment = seen.attachment;
+            std::mem::swap(&mut self.frames, &mut self.last_frames);
+            self.last_time = time;
+            return Ok(sample);
+        }
+        Err(Failure::Torn.into())
+    }
+
+    /// What the scheduler gave the thread since the last call.
+    fn delta(&mut self, time: Nanos, now: Schedule) -> CpuDelta {
+        let last = self.schedule.replace((time, now));
+        let Some((last_time, last)) = last else { return CpuDelta { switches: 1, ..CpuDelta::default() } };
+        CpuDelta {
+            elapsed: time.since(last_time),
+            ran: now.ran.since(last.ran),
+            queued: now.queued.since(last.queued),
+            switches: now.switches.wrapping_sub(last.switches),
+        }
+    }
+
+    /// One look at the kernel's side and the interpreter's.
+    fn look(&mut self, shared: &mut Shared<'_>, cpu: CpuDelta) -> Result<Seen, Missed> {
+        let activity = self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?;
+        let Some(python) = self.python else {
+            let interned = Interned { stack: crate::model::StackId::EMPTY, loop_frame: None };
+            return Ok(Seen { activity, attachment: Attachment::Foreign, interned });
+        };
+        let head = self.stack.read(shared.reader, python.address, python.gil, &mut self.frames)?;
+        let interned =
+            shared.symbols.intern(shared.reader, &self.frames, &mut self.last_stack, shared.tables)?;
+        let (attachment, activity) = self.attachment(shared, python, head, activity, cpu)?;
+        Ok(Seen { activity, attachment, interned })
+    }
+
+    /// How the thread stands to its interpreter; the activity comes back as it is then.
+    fn attachment(
+        &mut self,
+        shared: &mut Shared<'_>,
+        python: PythonThread,
+        head: ThreadHead,
+        activity: Activity,
+        cpu: CpuDelta,
+    ) -> Result<(Attachment, Activity), Missed> {
+        let attachment = match head.attach_state {
+            Some(1) => Some(Attachment::Holder),
+            Some(2) => Some(Attachment::Suspended),
+            Some(0) if python.gil.is_none() => Some(Attachment::Detached),
+            Some(0) | None => None,
+            Some(_) => Some(Attachment::Unknown),
+        };
+        if let Some(attachment) = attachment {
+            return Ok((attachment, activity));
+        }
+        let waits = |activity| match activity {
+            Activity::Blocked(wait) => match wait.kind {
+                WaitKind::Futex { address, .. } => python.gil.is_some_and(|gil| gil.contains(address)),
+                _ => false,
+            },
+            _ => false,
+        };
+        if head.holds_gil && !waits(activity) {
+            return Ok((Attachment::Holder, activity));
+        }
+        if waits(activity) {
+            return Ok((Attachment::GilWaiter, activity));
+        }
+        if activity != Activity::Running {
+            return Ok((Attachment::Detached, activity));
+        }
+        // On a CPU without the GIL: C code that released it, or a waiter on one of its short
+        // wake-ups (every waiter wakes each switch interval), which a second look mostly finds
+        // asleep again.
+        let again = self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?;
+        if waits(again) {
+            return Ok((Attachment::GilWaiter, again));
+        }
+        // Without the GIL a waiter cannot move in its code, and it hardly runs.
+        let waited = matches!(self.last_attachment, Attachment::GilWaiter | Attachment::WokenGilWaiter);
+        let unmoved = self.frames == self.last_frames;
+        let woken = head.requests_gil || (waited && unmoved && cpu.ran.0 <= cpu.elapsed.0 / 2);
+        let attachment = if woken { Attachment::WokenGilWaiter } else { Attachment::Detached };
+        Ok((attachment, activity))
+    }
+
+    /// What the thread's event loop does.
+    fn loop_evidence(
+        &mut self,
+        shared: &Shared<'_>,
+        interned: Interned,
+        time: Nanos,
+    ) -> Option<LoopEvidence> {
+        let (frame, slots) = interned.loop_frame?;
+        let state = self.event_loop.read(shared.reader, frame, slots).ok()?;
+        Some(LoopEvidence { epoll: state.epoll, step: self.step(state, time) })
+    }
+
+    /// The step that the loop is in. A step other than the last sample's began between the two
+    /// samples, unless the loop itself says when.
+    fn step(&mut self, state: LoopState, time: Nanos) -> Option<Step> {
+        let Some(callback) = state.callback else {
+            self.step = None;
+            return None;
+        };
+        if self.step.is_none_or(|step| step.key != callback.key) {
+            let iteration = callback.iteration_started;
+            let plausible = iteration <= time && time.since(iteration) < LONGEST_STEP;
+            let exact = callback.first && plausible;
+            let earliest = if plausible { iteration.max(self.last_time) } else { self.last_time };
+            let started = match (exact, earliest) {
+                (true, _) => iteration,
+                (false, Nanos(0)) => time,
+                (false, earliest) => earliest.midpoint(time),
+            };
+            self.step = Some(Step { key: callback.key, started, exact });
+        }
+        self.step
+    }
+}
