@@ -27,12 +27,21 @@ const INLINE_VALUES: u64 = 1 << 2;
 const MANAGED_DICT: u64 = 1 << 4;
 
 /// Reads Python objects of one layout.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Reader<'a, M> {
     /// The target's memory.
     pub memory: &'a M,
     /// Its layout.
     pub layout: &'a Layout,
+}
+
+// Derived, they would ask the memory to be `Copy` too.
+impl<M> Copy for Reader<'_, M> {}
+
+impl<M> Clone for Reader<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
 impl<M: Memory> Reader<'_, M> {
