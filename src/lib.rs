@@ -1,4 +1,4 @@
 pub mod model;
-pub mod target;
 pub mod python;
 pub mod sampler;
+pub mod target;

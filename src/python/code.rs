@@ -65,7 +65,10 @@ impl Code {
     }
 
     /// The words by which a code object is known again: its name, file, line table and first line.
-    fn identity_at<M: Memory>(reader: Reader<'_, M>, address: Address) -> Result<[u64; 4], Invalid> {
+    fn identity_at<M: Memory>(
+        reader: Reader<'_, M>,
+        address: Address,
+    ) -> Result<[u64; 4], Invalid> {
         let at = &reader.layout.at.code;
         let word = |offset| reader.word(address.offset(offset));
         let first_line = reader.int32(address.offset(at.first_line))?;

@@ -100,7 +100,11 @@ impl EventLoop {
         let locals = frame.address.offset(reader.layout.at.frame.localsplus);
         let locals = reader.words(locals, slots.count() as u64)?;
         let local = |slot: usize| {
-            locals.get(slot).copied().map(|word| Address(word & !reader.layout.tag_mask)).ok_or(Invalid::Not("frame"))
+            locals
+                .get(slot)
+                .copied()
+                .map(|word| Address(word & !reader.layout.tag_mask))
+                .ok_or(Invalid::Not("frame"))
         };
         let this = local(slots.this)?;
         if this != self.loop_object {
@@ -139,7 +143,11 @@ impl EventLoop {
     }
 
     /// Whether a handle is missing or `None`. The address of `None` is learnt from the first one met.
-    fn is_none<M: Memory>(&mut self, reader: Reader<'_, M>, handle: Address) -> Result<bool, Invalid> {
+    fn is_none<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        handle: Address,
+    ) -> Result<bool, Invalid> {
         if handle.is_null() || handle == self.none {
             return Ok(true);
         }

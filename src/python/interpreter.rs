@@ -157,7 +157,8 @@ impl<M: Memory> Interpreter<M> {
         for (interpreter, number) in self.interpreters()? {
             let gil = self.gil(interpreter)?;
             let at = &self.layout.at;
-            let mut next = self.reader().pointer(interpreter.offset(at.interpreter.threads_head))?;
+            let mut next =
+                self.reader().pointer(interpreter.offset(at.interpreter.threads_head))?;
             for _ in 0..MOST_THREADS {
                 if next.is_null() {
                     break;
@@ -173,7 +174,9 @@ impl<M: Memory> Interpreter<M> {
             }
         }
         if self.layout.at.thread.native_id.is_none() {
-            self.pthread_tid.resolve(&self.memory, &mut found, tids);
+            let idents: Vec<u64> = found.iter().map(|thread| thread.ident).collect();
+            let native = self.pthread_tid.resolve(&self.memory, &idents, tids);
+            found.iter_mut().zip(native).for_each(|(thread, tid)| thread.tid = tid);
         }
         found.retain(|thread| tids.contains(&thread.tid));
         Ok(found)

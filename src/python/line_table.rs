@@ -59,7 +59,9 @@ fn locations(table: &[u8], first_line: i64, offset: i64) -> u32 {
             15 => has_line = false,
             14 => {
                 line += signed(&mut bytes);
-                (0..3).for_each(|_| drop(varint(&mut bytes)));
+                for _ in 0..3 {
+                    varint(&mut bytes);
+                }
             }
             13 => line += signed(&mut bytes),
             kind @ 10..=12 => {

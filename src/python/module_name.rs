@@ -13,9 +13,8 @@ pub(super) fn module_of(file: &str) -> String {
         return frozen.to_owned();
     }
     let parts: Vec<&str> = file.split('/').filter(|part| !part.is_empty()).collect();
-    let is_root = |part: &&str| {
-        ROOTS.contains(part) || part.strip_prefix("python").is_some_and(is_version)
-    };
+    let is_root =
+        |part: &&str| ROOTS.contains(part) || part.strip_prefix("python").is_some_and(is_version);
     let root = parts.iter().rposition(is_root).filter(|root| root + 1 < parts.len());
     let rest = match root {
         Some(root) => parts.get(root + 1..),
@@ -34,7 +33,9 @@ pub(super) fn module_of(file: &str) -> String {
 fn is_version(text: &str) -> bool {
     let text = text.strip_suffix('t').unwrap_or(text);
     text.split_once('.').is_some_and(|(major, minor)| {
-        [major, minor].iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+        [major, minor]
+            .iter()
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
     }) || text == "3"
 }
 

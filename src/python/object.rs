@@ -93,7 +93,9 @@ impl<M: Memory> Reader<'_, M> {
         // Short reads first: a name may end just before an unmapped page.
         for len in [128, 48, 16] {
             let Ok(bytes) = self.slice(name, len) else { continue };
-            if let Some((text, _)) = bytes.iter().position(|byte| *byte == 0).map(|end| bytes.split_at(end)) {
+            if let Some((text, _)) =
+                bytes.iter().position(|byte| *byte == 0).map(|end| bytes.split_at(end))
+            {
                 return Ok(String::from_utf8_lossy(text).into_owned());
             }
         }
@@ -122,14 +124,18 @@ impl<M: Memory> Reader<'_, M> {
         let bytes = self.slice(data, length.min(LONGEST_TEXT) * width)?;
         Ok(match width {
             1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
-            2 => char::decode_utf16(bytes.as_chunks().0.iter().map(|unit| u16::from_ne_bytes(*unit)))
-                .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-                .collect(),
+            2 => {
+                char::decode_utf16(bytes.as_chunks().0.iter().map(|unit| u16::from_ne_bytes(*unit)))
+                    .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect()
+            }
             _ => bytes
                 .as_chunks()
                 .0
                 .iter()
-                .map(|unit| char::from_u32(u32::from_ne_bytes(*unit)).unwrap_or(char::REPLACEMENT_CHARACTER))
+                .map(|unit| {
+                    char::from_u32(u32::from_ne_bytes(*unit)).unwrap_or(char::REPLACEMENT_CHARACTER)
+                })
                 .collect(),
         })
     }
@@ -186,7 +192,11 @@ impl<M: Memory> Reader<'_, M> {
     }
 
     /// The entries of a dict's keys, with the values of a split dict beside them.
-    fn entries(&self, keys: Address, values: Option<Address>) -> Result<Vec<(Address, Address)>, Invalid> {
+    fn entries(
+        &self,
+        keys: Address,
+        values: Option<Address>,
+    ) -> Result<Vec<(Address, Address)>, Invalid> {
         let at = &self.layout.at.keys;
         let count = self.word(keys.offset(at.entries))?;
         if count > MOST_ITEMS {
@@ -213,11 +223,12 @@ impl<M: Memory> Reader<'_, M> {
         let stride = if with_hash { 3 } else { 2 };
         let words = self.words(keys.offset(at.indices).offset(first), count * stride)?;
         let split = values.map(|values| self.words(values, count)).transpose()?;
-        let entries = words.chunks_exact(stride as usize).enumerate().filter_map(|(index, entry)| {
-            let [.., key, value] = entry else { return None };
-            let value = split.as_ref().map_or(Some(value), |split| split.get(index))?;
-            (*key != 0 && *value != 0).then_some((Address(*key), Address(*value)))
-        });
+        let entries =
+            words.chunks_exact(stride as usize).enumerate().filter_map(|(index, entry)| {
+                let [.., key, value] = entry else { return None };
+                let value = split.as_ref().map_or(Some(value), |split| split.get(index))?;
+                (*key != 0 && *value != 0).then_some((Address(*key), Address(*value)))
+            });
         Ok(entries.collect())
     }
 
@@ -226,12 +237,23 @@ impl<M: Memory> Reader<'_, M> {
         self.find(self.dict(object)?, key)
     }
 
-    fn find(&self, entries: Vec<(Address, Address)>, key: &str) -> Result<Option<Address>, Invalid> {
-        Ok(entries.into_iter().find(|(name, _)| self.text(*name).is_ok_and(|name| name == key)).map(|(_, value)| value))
+    fn find(
+        &self,
+        entries: Vec<(Address, Address)>,
+        key: &str,
+    ) -> Result<Option<Address>, Invalid> {
+        Ok(entries
+            .into_iter()
+            .find(|(name, _)| self.text(*name).is_ok_and(|name| name == key))
+            .map(|(_, value)| value))
     }
 
     /// An attribute in an instance's own dict.
-    pub(super) fn attribute(&self, object: Address, name: &str) -> Result<Option<Address>, Invalid> {
+    pub(super) fn attribute(
+        &self,
+        object: Address,
+        name: &str,
+    ) -> Result<Option<Address>, Invalid> {
         self.find(self.attributes(object)?, name)
     }
 
@@ -241,7 +263,8 @@ impl<M: Memory> Reader<'_, M> {
         let r#type = self.type_of(object)?;
         let flags = self.word(r#type.offset(at.r#type.flags))?;
         let before = |bytes: u64| Address(object.0.wrapping_sub(bytes));
-        let dict_or_none = |dict: Address| if dict.is_null() { Ok(Vec::new()) } else { self.dict(dict) };
+        let dict_or_none =
+            |dict: Address| if dict.is_null() { Ok(Vec::new()) } else { self.dict(dict) };
         let split = |values: Address| {
             let keys = self.pointer(r#type.offset(at.r#type.cached_keys))?;
             if keys.is_null() || values.is_null() {

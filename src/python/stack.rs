@@ -181,7 +181,10 @@ impl StackReader {
             }
             let Some(bytes) = self.bytes_at(next, header) else { return Ok(Walk::Missing(next)) };
             let field = |offset| word(bytes, offset).ok_or(Failure::Invalid);
-            let shim = at.owner.and_then(|owner| bytes.get(owner as usize)).is_some_and(|owner| *owner >= layout.shim_owner);
+            let shim = at
+                .owner
+                .and_then(|owner| bytes.get(owner as usize))
+                .is_some_and(|owner| *owner >= layout.shim_owner);
             let code = field(at.code)? & !layout.tag_mask;
             if !shim && code != 0 {
                 let instruction = match layout.instruction {

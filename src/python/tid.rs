@@ -4,7 +4,6 @@
 //! holds the native id at an offset that depends on glibc's build. The offset is found, not
 //! assumed: it is the place that in every thread's structure holds the id of an existing thread.
 
-use super::interpreter::PythonThread;
 use crate::model::{Address, Tid};
 use crate::target::{Memory, Span};
 
@@ -18,26 +17,31 @@ const USUAL: usize = 720;
 pub(super) struct PthreadTid(Option<usize>);
 
 impl PthreadTid {
-    /// Sets the `tid` of all `threads`; 0 where it cannot be told.
-    pub(super) fn resolve(&mut self, memory: &impl Memory, threads: &mut [PythonThread], tids: &[Tid]) {
+    /// The native ids of the threads with these `idents`; 0 where it cannot be told.
+    pub(super) fn resolve(
+        &mut self,
+        memory: &impl Memory,
+        idents: &[u64],
+        tids: &[Tid],
+    ) -> Vec<Tid> {
         if self.0.is_none() {
-            self.0 = Self::find(memory, threads, tids);
+            self.0 = Self::find(memory, idents, tids);
         }
-        let Some(offset) = self.0 else { return };
-        for thread in threads {
+        let offset = self.0;
+        let tid = |ident: &u64| {
             let mut bytes = [0; 4];
-            let span = Span { address: Address(thread.ident).offset(offset as u64), len: 4 };
-            if memory.read(&[span], &mut bytes).is_ok() {
-                thread.tid = Tid::from_ne_bytes(bytes);
-            }
-        }
+            let span = Span { address: Address(*ident).offset(offset? as u64), len: 4 };
+            memory.read(&[span], &mut bytes).ok()?;
+            Some(Tid::from_ne_bytes(bytes))
+        };
+        idents.iter().map(|ident| tid(ident).unwrap_or(0)).collect()
     }
 
-    fn find(memory: &impl Memory, threads: &[PythonThread], tids: &[Tid]) -> Option<usize> {
+    fn find(memory: &impl Memory, idents: &[u64], tids: &[Tid]) -> Option<usize> {
         let mut candidates: Vec<usize> = (0..SEARCHED).step_by(4).collect();
         let mut bytes = vec![0; SEARCHED];
-        for thread in threads {
-            let span = Span { address: Address(thread.ident), len: SEARCHED };
+        for ident in idents {
+            let span = Span { address: Address(*ident), len: SEARCHED };
             if memory.read(&[span], &mut bytes).is_err() {
                 continue;
             }

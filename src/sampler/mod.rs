@@ -1,9 +1,12 @@
 //! Evidence, at a pace. Invariant: stamps the time, which nothing after it reads; judges nothing.
 
+mod legacy;
 mod pace;
 mod process;
+mod schedule;
 mod symbols;
 mod thread;
+mod threads;
 
 pub use self::pace::{Pace, Tick, monotonic_now, own_cpu_time, raise_priority};
 pub use self::process::{AttachError, ProcessSampler, Stopped};

@@ -95,11 +95,7 @@ impl Pace {
 /// Sleeps until `time`, or until a signal comes.
 fn sleep_until(time: Nanos) {
     let until = std::time::Duration::from(time).into();
-    let _ = clock_nanosleep(
-        ClockId::CLOCK_MONOTONIC,
-        ClockNanosleepFlags::TIMER_ABSTIME,
-        &until,
-    );
+    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &until);
 }
 
 #[cfg(test)]

@@ -92,7 +92,12 @@ impl Symbols {
             std::collections::hash_map::Entry::Vacant(place) => {
                 let code = Code::read(reader, address).map_err(|_| Failure::Invalid)?;
                 let function = tables.functions.intern(code.function.clone());
-                Ok(place.insert(Symbol { code, function, frames: FxHashMap::default(), used: true }))
+                Ok(place.insert(Symbol {
+                    code,
+                    function,
+                    frames: FxHashMap::default(),
+                    used: true,
+                }))
             }
         }
     }

@@ -2,12 +2,15 @@
 
 use std::io;
 
+use super::schedule::cpu_delta;
 use super::symbols::{Interned, LastStack, Symbols};
 use crate::model::{
-    Activity, Attachment, CpuDelta, Failure, LoopEvidence, Nanos, Step, Tables, ThreadId,
+    Activity, Attachment, CpuDelta, Failure, LoopEvidence, Nanos, StackId, Step, Tables, ThreadId,
     ThreadSample, WaitKind,
 };
-use crate::python::{EventLoop, LoopState, PythonThread, RawFrame, Reader, StackReader, ThreadHead};
+use crate::python::{
+    EventLoop, LoopState, PythonThread, RawFrame, Reader, StackReader, ThreadHead,
+};
 use crate::target::{Descriptors, KernelThread, LiveMemory, Schedule};
 
 /// Attempts to see a blocked thread blocked from the first look to the last.
@@ -106,7 +109,7 @@ impl ThreadSampler {
         time: Nanos,
     ) -> Result<ThreadSample, Missed> {
         let mut schedule = self.kernel.schedule()?;
-        let cpu = self.delta(time, schedule);
+        let cpu = cpu_delta(&mut self.schedule, time, schedule);
         if let Some(blocked) = self.blocked.filter(|_| cpu.switches == 0) {
             self.last_time = time;
             return Ok(ThreadSample { cpu, ..blocked });
@@ -141,28 +144,20 @@ impl ThreadSampler {
         Err(Failure::Torn.into())
     }
 
-    /// What the scheduler gave the thread since the last call.
-    fn delta(&mut self, time: Nanos, now: Schedule) -> CpuDelta {
-        let last = self.schedule.replace((time, now));
-        let Some((last_time, last)) = last else { return CpuDelta { switches: 1, ..CpuDelta::default() } };
-        CpuDelta {
-            elapsed: time.since(last_time),
-            ran: now.ran.since(last.ran),
-            queued: now.queued.since(last.queued),
-            switches: now.switches.wrapping_sub(last.switches),
-        }
-    }
-
     /// One look at the kernel's side and the interpreter's.
     fn look(&mut self, shared: &mut Shared<'_>, cpu: CpuDelta) -> Result<Seen, Missed> {
         let activity = self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?;
         let Some(python) = self.python else {
-            let interned = Interned { stack: crate::model::StackId::EMPTY, loop_frame: None };
+            let interned = Interned { stack: StackId::EMPTY, loop_frame: None };
             return Ok(Seen { activity, attachment: Attachment::Foreign, interned });
         };
         let head = self.stack.read(shared.reader, python.address, python.gil, &mut self.frames)?;
-        let interned =
-            shared.symbols.intern(shared.reader, &self.frames, &mut self.last_stack, shared.tables)?;
+        let interned = shared.symbols.intern(
+            shared.reader,
+            &self.frames,
+            &mut self.last_stack,
+            shared.tables,
+        )?;
         let (attachment, activity) = self.attachment(shared, python, head, activity, cpu)?;
         Ok(Seen { activity, attachment, interned })
     }
@@ -188,7 +183,9 @@ impl ThreadSampler {
         }
         let waits = |activity| match activity {
             Activity::Blocked(wait) => match wait.kind {
-                WaitKind::Futex { address, .. } => python.gil.is_some_and(|gil| gil.contains(address)),
+                WaitKind::Futex { address, .. } => {
+                    python.gil.is_some_and(|gil| gil.contains(address))
+                }
                 _ => false,
             },
             _ => false,
@@ -210,7 +207,8 @@ impl ThreadSampler {
             return Ok((Attachment::GilWaiter, again));
         }
         // Without the GIL a waiter cannot move in its code, and it hardly runs.
-        let waited = matches!(self.last_attachment, Attachment::GilWaiter | Attachment::WokenGilWaiter);
+        let waited =
+            matches!(self.last_attachment, Attachment::GilWaiter | Attachment::WokenGilWaiter);
         let unmoved = self.frames == self.last_frames;
         let woken = head.requests_gil || (waited && unmoved && cpu.ran.0 <= cpu.elapsed.0 / 2);
         let attachment = if woken { Attachment::WokenGilWaiter } else { Attachment::Detached };

@@ -42,10 +42,10 @@ offsets!(/// `_PyRuntimeState`; `gil` up to 3.11.
 offsets!(/// `PyInterpreterState`; `gil` (a pointer) from 3.12 on.
     Interpreter { next, id, threads_head, modules; gil });
 offsets!(/// `PyThreadState`; `frame` is the frame, the `_PyCFrame` or the interpreter frame.
-    Thread {
-        next, pthread, frame, dict;
-        native_id, datastack_chunk, state, gil_requested, running_loop
-    });
+Thread {
+    next, pthread, frame;
+    native_id, datastack_chunk, state, gil_requested
+});
 offsets!(/// `struct _gil_runtime_state`.
     Gil { last_holder, locked, size; enabled });
 offsets!(/// `_PyCFrame`.
@@ -67,7 +67,7 @@ offsets!(/// `PyTupleObject`.
 offsets!(/// `PyDictObject`.
     Dict { keys, values });
 offsets!(/// `PyDictKeysObject`; `size` up to 3.10, the others after.
-    Keys { entries, indices; size, log2_size, log2_index_bytes, kind });
+    Keys { entries, indices; size, log2_index_bytes, kind });
 offsets!(/// `PyDictValues`.
     Values { items; valid });
 offsets!(/// `PyLongObject`.

@@ -1,0 +1,100 @@
+//! Processes whose interpreter py-spy reads (2.7, 3.6, 3.7): its stacks, the kernel's causes.
+
+use rustc_hash::FxHashMap;
+
+use super::process::add_thread;
+use super::schedule::cpu_delta;
+use crate::model::{
+    Attachment, Failure, Frame, Nanos, Sample, StackId, Tables, ThreadId, ThreadSample, Tid,
+};
+use crate::python::{LegacyError, LegacyInterpreter, LegacyThread, Version};
+use crate::target::{Descriptors, KernelThread, LiveMemory, Process, Schedule};
+
+/// A native thread.
+#[derive(Debug)]
+struct Thread {
+    id: ThreadId,
+    kernel: KernelThread,
+    last: Option<(Nanos, Schedule)>,
+}
+
+/// Samples a process with an old interpreter.
+pub(super) struct LegacySampler {
+    memory: LiveMemory,
+    python: LegacyInterpreter<LiveMemory>,
+    descriptors: Descriptors,
+    threads: FxHashMap<Tid, Thread>,
+}
+
+impl LegacySampler {
+    pub(super) fn attach(process: &Process) -> Result<Self, LegacyError> {
+        let memory = process.memory();
+        Ok(Self {
+            memory,
+            python: LegacyInterpreter::new(process.pid(), memory)?,
+            descriptors: Descriptors::new(process),
+            threads: FxHashMap::default(),
+        })
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.python.version()
+    }
+
+    /// Takes a sample of all Python threads; those that are new are added to `changed`.
+    pub(super) fn sample(
+        &mut self,
+        process: &Process,
+        tables: &mut Tables,
+        sample: &mut Sample,
+        changed: &mut Vec<ThreadId>,
+    ) {
+        let tids = process.tids().unwrap_or_default();
+        self.threads.retain(|tid, _| tids.contains(tid));
+        let Ok(stacks) = self.python.threads(&tids) else {
+            let failed = self.threads.values().map(|thread| (thread.id, Failure::Unreadable));
+            sample.failures.extend(failed);
+            return;
+        };
+        for stack in stacks.iter().filter(|stack| tids.contains(&stack.tid)) {
+            if !self.threads.contains_key(&stack.tid) {
+                let Some((id, kernel)) = add_thread(process, stack.tid, Some(0), tables) else {
+                    continue;
+                };
+                changed.push(id);
+                self.threads.insert(stack.tid, Thread { id, kernel, last: None });
+            }
+            if let Some(taken) = self.sample_thread(stack, sample.time, tables) {
+                sample.threads.push(taken);
+            }
+        }
+    }
+
+    fn sample_thread(
+        &mut self,
+        stack: &LegacyThread,
+        time: Nanos,
+        tables: &mut Tables,
+    ) -> Option<ThreadSample> {
+        let thread = self.threads.get_mut(&stack.tid)?;
+        let schedule = thread.kernel.schedule().ok()?;
+        let cpu = cpu_delta(&mut thread.last, time, schedule);
+        let activity = thread.kernel.activity(&mut self.descriptors, &self.memory, tables).ok()?;
+        // Where the GIL lies is not known: a futex may be it or any lock.
+        let attachment = if stack.holds_gil { Attachment::Holder } else { Attachment::Unknown };
+        let interned =
+            stack.frames.iter().rev().fold(StackId::EMPTY, |caller, (function, line)| {
+                let function = tables.functions.intern(function.clone());
+                let frame = tables.frames.intern(Frame { function, line: *line });
+                tables.push_frame(caller, frame)
+            });
+        Some(ThreadSample {
+            thread: thread.id,
+            stack: interned,
+            activity,
+            attachment,
+            cpu,
+            event_loop: None,
+        })
+    }
+}

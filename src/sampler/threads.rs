@@ -1,0 +1,170 @@
+//! All threads of a process at one tick, by our own reader.
+
+use rustc_hash::FxHashMap;
+
+use super::process::{AttachError, add_thread};
+use super::symbols::Symbols;
+use super::thread::{Missed, Shared, ThreadSampler};
+use crate::model::{Address, Nanos, Sample, Tables, ThreadId, Tid};
+use crate::python::{Interpreter, PythonThread, Runtime, Version};
+use crate::target::{Descriptors, LiveMemory, Process};
+
+/// How often new thread states are looked for.
+const LIST_INTERVAL: Nanos = Nanos::MILLISECOND;
+/// How often what is dear is looked at: names, threads without Python, replaced code.
+const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
+
+/// The threads of one process, followed as they come and go.
+#[derive(Debug)]
+pub(super) struct Threads {
+    memory: LiveMemory,
+    python: Interpreter<LiveMemory>,
+    descriptors: Descriptors,
+    symbols: Symbols,
+    threads: Vec<ThreadSampler>,
+    /// The word that changes when a thread state is added, per interpreter.
+    list_heads: Vec<u64>,
+    listed_at: Nanos,
+    refreshed_at: Nanos,
+}
+
+impl Threads {
+    /// Finds the threads' interpreter.
+    pub(super) fn attach(process: &Process, runtime: &Runtime) -> Result<Self, AttachError> {
+        let memory = process.memory();
+        let python = Interpreter::new(memory, runtime)?;
+        // Asked now, so that an interpreter that cannot be read is told before sampling.
+        python
+            .list_heads()
+            .map_err(|source| AttachError::Interpreter { pid: process.pid(), source })?;
+        Ok(Self {
+            memory,
+            python,
+            descriptors: Descriptors::new(process),
+            symbols: Symbols::default(),
+            threads: Vec::new(),
+            list_heads: Vec::new(),
+            listed_at: Nanos(0),
+            refreshed_at: Nanos(0),
+        })
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.python.version()
+    }
+
+    /// Whether any thread is subject to a GIL.
+    pub(super) fn has_gil(&self) -> bool {
+        self.threads.iter().any(|thread| thread.python.is_some_and(|python| python.gil.is_some()))
+    }
+
+    /// Takes a sample of all threads; those whose info is new or different are added to `changed`.
+    pub(super) fn sample(
+        &mut self,
+        process: &Process,
+        tables: &mut Tables,
+        sample: &mut Sample,
+        changed: &mut Vec<ThreadId>,
+    ) {
+        self.keep_up(process, tables, sample.time, changed);
+        let mut shared = Shared {
+            reader: self.python.reader(),
+            memory: &self.memory,
+            descriptors: &mut self.descriptors,
+            symbols: &mut self.symbols,
+            tables,
+        };
+        self.threads.retain_mut(|thread| match thread.sample(&mut shared, sample.time) {
+            Ok(taken) => {
+                sample.threads.push(taken);
+                true
+            }
+            Err(Missed::Failed(failure)) => {
+                sample.failures.push((thread.id, failure));
+                true
+            }
+            Err(Missed::Gone) => false,
+        });
+    }
+
+    /// Follows the threads that come and go.
+    fn keep_up(
+        &mut self,
+        process: &Process,
+        tables: &mut Tables,
+        now: Nanos,
+        changed: &mut Vec<ThreadId>,
+    ) {
+        let refresh = now.since(self.refreshed_at) >= REFRESH_INTERVAL;
+        if !refresh && now.since(self.listed_at) < LIST_INTERVAL {
+            return;
+        }
+        self.listed_at = now;
+        let heads = self.python.list_heads().unwrap_or_default();
+        if refresh {
+            self.refreshed_at = now;
+            if self.symbols.drop_replaced(self.python.reader()) {
+                self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
+            }
+        } else if heads == self.list_heads {
+            return;
+        }
+        self.list_heads = heads;
+        self.relist(process, tables, changed);
+        self.rename(tables, changed);
+    }
+
+    /// Brings the list of threads up to date.
+    fn relist(&mut self, process: &Process, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
+        let Ok(tids) = process.tids() else { return };
+        // A list that could not be read, because it is changing, is read again at the next tick.
+        let Ok(states) = self.python.threads(&tids) else {
+            self.list_heads.clear();
+            return;
+        };
+        let mut by_tid: FxHashMap<Tid, PythonThread> = FxHashMap::default();
+        for state in states {
+            // One native thread may have a state in several interpreters; the list begins with the
+            // newest interpreter, which is the one that it runs in most likely.
+            by_tid.entry(state.tid).or_insert(state);
+        }
+        // A thread whose state was replaced has begun or ended its life in Python: it is sampled as
+        // another one.
+        self.threads.retain(|thread| {
+            let tid = tables.thread(thread.id).map_or(0, |info| info.tid);
+            tids.contains(&tid)
+                && address_of(thread.python) == address_of(by_tid.get(&tid).copied())
+        });
+        let mut known: Vec<Tid> =
+            self.threads.iter().filter_map(|thread| Some(tables.thread(thread.id)?.tid)).collect();
+        known.sort_unstable();
+        for tid in tids.iter().filter(|tid| known.binary_search(tid).is_err()) {
+            let python = by_tid.get(tid).copied();
+            let interpreter = python.map(|python| python.interpreter);
+            let Some((id, kernel)) = add_thread(process, *tid, interpreter, tables) else {
+                continue;
+            };
+            changed.push(id);
+            self.threads.push(ThreadSampler::new(id, kernel, python));
+        }
+    }
+
+    /// Takes over the names that Python has given its threads.
+    fn rename(&self, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
+        let names = self.python.thread_names();
+        for thread in &self.threads {
+            let name = thread.python.and_then(|python| names.get(&python.ident));
+            let info = tables.threads.get_mut(usize::from(thread.id));
+            if let (Some(name), Some(info)) = (name, info)
+                && **name != *info.name
+            {
+                info.name = name.as_str().into();
+                changed.push(thread.id);
+            }
+        }
+    }
+}
+
+fn address_of(python: Option<PythonThread>) -> Option<Address> {
+    python.map(|python| python.address)
+}
