@@ -1,5 +1,25 @@
 //! The process as the kernel shows it. Invariant: knows no Python; the only place for `unsafe` and for `cfg(target_os)`.
 
+mod descriptors;
+mod elf;
+mod kernel;
+mod limits;
+mod maps;
 mod memory;
+mod privileges;
+mod process;
+mod quota;
+mod sockets;
+mod syscalls;
+#[cfg(test)]
+mod testing;
+mod waits;
 
+pub use self::descriptors::Descriptors;
+pub use self::elf::{ElfError, ElfImage};
+pub use self::kernel::{KernelThread, Schedule};
+pub use self::maps::{MOST_MAPPINGS, Mapping};
 pub use self::memory::{LiveMemory, Memory, ReadError, Span};
+pub use self::privileges::{Check, checks};
+pub use self::process::{OpenError, Pause, PauseError, Process, ProcessState, all_pids};
+pub use self::syscalls::syscall_name;

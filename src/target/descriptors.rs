@@ -1,0 +1,200 @@
+//! What a process's file descriptors lead to.
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustix::path::DecInt;
+
+use crate::model::{Descriptor, DescriptorId, DescriptorKind, Tables};
+
+use super::process::Process;
+use super::sockets::Sockets;
+use super::waits::only;
+
+/// Resolves descriptors, and remembers what they led to for as long as they lead there: the
+/// kernel's link text (`socket:[INODE]`, a path) changes when a number is used again.
+///
+/// One resolver goes with one [`Tables`], whose ids it remembers.
+#[derive(Debug)]
+pub struct Descriptors {
+    process: Process,
+    folder: Option<OwnedFd>,
+    known: FxHashMap<i32, Known>,
+    epolls: FxHashMap<i32, Watched>,
+    sockets: Sockets,
+}
+
+#[derive(Debug)]
+struct Known {
+    link: Box<[u8]>,
+    id: DescriptorId,
+    /// Whether there is nothing more to find out.
+    settled: bool,
+}
+
+/// What an epoll instance watched when it was last asked.
+#[derive(Debug)]
+struct Watched {
+    asked: Instant,
+    only: Option<i32>,
+}
+
+/// The most descriptors that are remembered, far above any limit that processes run with.
+const MOST_KNOWN: usize = 1 << 16;
+
+/// From how many descriptors in the tables on a socket's passing port numbers are left out: a
+/// server sees a new peer with each connection, and the tables never forget.
+const MANY: usize = 1 << 14;
+
+/// How long the descriptors of an epoll instance are believed to be the same. The kernel lists
+/// all of them, however many, for each question.
+const EPOLL_BELIEVED: Duration = Duration::from_millis(100);
+
+impl Descriptors {
+    /// The descriptors of a process.
+    #[must_use]
+    pub fn new(process: &Process) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self {
+            folder: rustix::fs::openat(process.folder(), "fd", flags, Mode::empty()).ok(),
+            process: process.clone(),
+            known: FxHashMap::default(),
+            epolls: FxHashMap::default(),
+            sockets: Sockets::default(),
+        }
+    }
+
+    /// What descriptor `number` leads to at this moment, in `tables`.
+    pub fn resolve(&mut self, number: i32, tables: &mut Tables) -> DescriptorId {
+        let mut buffer = [0; libc::PATH_MAX as usize];
+        let link = match self.link(number, &mut buffer) {
+            Ok(link) => link,
+            Err(reason) => {
+                let kind = DescriptorKind::Unknown(reason.into());
+                return tables.descriptors.intern(Descriptor { number, kind });
+            }
+        };
+        if let Some(known) = self.known.get(&number)
+            && known.settled
+            && *known.link == *link
+        {
+            return known.id;
+        }
+        let (kind, settled) = self.kind(number, link);
+        let kind = if tables.descriptors.len() < MANY { kind } else { without_ports(kind) };
+        let id = tables.descriptors.intern(Descriptor { number, kind });
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(number, Known { link: link.into(), id, settled });
+        id
+    }
+
+    /// The descriptor that an epoll instance watches, when it watches exactly one.
+    pub(super) fn watched_by_epoll(&mut self, epoll: i32) -> Option<i32> {
+        if let Some(watched) = self.epolls.get(&epoll)
+            && watched.asked.elapsed() < EPOLL_BELIEVED
+        {
+            return watched.only;
+        }
+        // Two lines of `tfd:` are all that matters; each has less than 100 bytes.
+        let mut text = Vec::new();
+        let file = self.process.file(&format!("fdinfo/{epoll}"));
+        let _ = file.and_then(|file| file.take(1024).read_to_end(&mut text));
+        let text = String::from_utf8_lossy(&text);
+        let only = only(text.lines().filter_map(|line| {
+            line.strip_prefix("tfd:")?.split_ascii_whitespace().next()?.parse().ok()
+        }));
+        if self.epolls.len() >= MOST_KNOWN {
+            self.epolls.clear();
+        }
+        self.epolls.insert(epoll, Watched { asked: Instant::now(), only });
+        only
+    }
+
+    fn link<'a>(&self, number: i32, buffer: &'a mut [u8]) -> Result<&'a [u8], &'static str> {
+        let folder = self.folder.as_ref().ok_or("the kernel hides /proc/PID/fd")?;
+        let len = rustix::fs::readlinkat_raw(folder, DecInt::new(number), &mut *buffer)
+            .map_err(|_| "it was closed meanwhile")?;
+        Ok(buffer.get(..len).unwrap_or_default())
+    }
+
+    /// The kind, and whether it is the last word.
+    fn kind(&mut self, number: i32, link: &[u8]) -> (DescriptorKind, bool) {
+        let text = String::from_utf8_lossy(link);
+        let (family, name) = text.split_once(':').unwrap_or(("", &text));
+        let kind = match (family, name) {
+            ("socket", inode) => {
+                let inode = inode.trim_matches(['[', ']']).parse().unwrap_or(0);
+                let kind = self.sockets.kind(&self.process, inode);
+                let settled = kind.is_some();
+                return (
+                    kind.unwrap_or_else(|| unknown(&text, "not in any socket table")),
+                    settled,
+                );
+            }
+            ("pipe", _) => DescriptorKind::Pipe,
+            // pidfs, from Linux 6.9 on.
+            ("pidfd", _) | ("anon_inode", "[pidfd]") => DescriptorKind::Process,
+            ("anon_inode", "[eventfd]") => DescriptorKind::Event,
+            ("anon_inode", "[eventpoll]") => DescriptorKind::Epoll,
+            ("anon_inode", "[timerfd]") => DescriptorKind::Timer,
+            ("anon_inode", "[signalfd]") => DescriptorKind::Signal,
+            _ if text.starts_with('/') => self.kind_of_file(number, &text),
+            _ => unknown(&text, "of a kind that is not told apart"),
+        };
+        (kind, true)
+    }
+
+    fn kind_of_file(&self, number: i32, path: &str) -> DescriptorKind {
+        // Without a sync: a file server that hangs the target must not hang us.
+        let flags = AtFlags::STATX_DONT_SYNC;
+        let stat = self.folder.as_ref().and_then(|folder| {
+            rustix::fs::statx(folder, DecInt::new(number), flags, StatxFlags::TYPE).ok()
+        });
+        let Some(stat) = stat else { return DescriptorKind::File(path.into()) };
+        match FileType::from_raw_mode(stat.stx_mode.into()) {
+            FileType::Fifo => DescriptorKind::Pipe,
+            FileType::CharacterDevice if is_terminal(stat.stx_rdev_major) => {
+                DescriptorKind::Terminal
+            }
+            FileType::CharacterDevice | FileType::BlockDevice => {
+                DescriptorKind::Device(path.into())
+            }
+            _ => DescriptorKind::File(path.into()),
+        }
+    }
+}
+
+fn unknown(link: &str, reason: &str) -> DescriptorKind {
+    DescriptorKind::Unknown(format!("{link}, {reason}").into())
+}
+
+/// Whether a character device's major number is a terminal's
+/// (<https://www.kernel.org/doc/html/latest/admin-guide/devices.html>): consoles, serial lines,
+/// pseudo-terminals old and new.
+fn is_terminal(major: u32) -> bool {
+    matches!(major, 2..=5 | 136..=143 | 204)
+}
+
+/// A socket without the port number that its end has only for this connection.
+fn without_ports(kind: DescriptorKind) -> DescriptorKind {
+    use crate::model::SocketRole;
+    let any = |end: &str| match end.rsplit_once(':') {
+        Some((host, _)) => format!("{host}:*").into(),
+        None => end.into(),
+    };
+    match kind {
+        DescriptorKind::Socket { role: role @ SocketRole::Client, local, peer } => {
+            DescriptorKind::Socket { role, local: any(&local), peer }
+        }
+        DescriptorKind::Socket { role: role @ SocketRole::Server, local, peer } => {
+            DescriptorKind::Socket { role, local, peer: any(&peer) }
+        }
+        DescriptorKind::Unknown(_) => DescriptorKind::Unknown("not told apart".into()),
+        other => other,
+    }
+}

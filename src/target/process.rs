@@ -1,0 +1,476 @@
+//! A process: who it is, whether it may be read, and what the kernel tells of it as a whole.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::unistd;
+use procfs::FromRead;
+use procfs::process::{Stat, Status};
+use rustix::fs::{CWD, Dir, Mode, OFlags};
+
+use crate::model::{Address, Nanos, Pid, Tid};
+
+use super::elf::{ElfError, ElfImage};
+use super::maps::{self, Mapping};
+use super::memory::{LiveMemory, Memory, ReadError, Span};
+use super::privileges::Denial;
+use super::quota;
+
+/// Why a process could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is none with this number.
+    #[error("no process has the pid {pid}")]
+    NoSuchProcess {
+        /// The number.
+        pid: Pid,
+    },
+    /// It has ended and only its parent's wait for it is missing.
+    #[error("process {pid} has ended already (a zombie that its parent has not waited for)")]
+    Zombie {
+        /// The number.
+        pid: Pid,
+    },
+    /// The kernel does not let us read its memory.
+    #[error("reading process {pid} is not permitted: {detail}")]
+    Permission {
+        /// The number.
+        pid: Pid,
+        /// What stands in the way.
+        detail: String,
+        /// What removes it.
+        fix: String,
+    },
+    /// Anything else.
+    #[error("cannot read process {pid}: {source}")]
+    Io {
+        /// The number.
+        pid: Pid,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSuchProcess { .. } => {
+                Some("it may have ended, or live in another pid namespace (a container)".to_owned())
+            }
+            Self::Permission { fix, .. } => Some(fix.clone()),
+            Self::Zombie { .. } | Self::Io { .. } => None,
+        }
+    }
+}
+
+/// Whether a process is still the one that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It is, and it lives.
+    Alive,
+    /// It has ended; its parent has not waited for it yet.
+    Zombie,
+    /// It has ended.
+    Gone,
+    /// It has ended, and another process has got its number.
+    Reused,
+}
+
+/// A process, identified by its number and the time of its start.
+///
+/// Everything is read through a descriptor of its folder in `/proc`, which never leads to
+/// another process, even when the number is given out again.
+#[derive(Debug, Clone)]
+pub struct Process {
+    pid: Pid,
+    start_ticks: u64,
+    folder: Arc<OwnedFd>,
+}
+
+/// The process stays stopped as long as this lives.
+pub struct Pause {
+    _lock: remoteprocess::Lock,
+    /// `ptrace` knows the thread that attached: only that one can detach.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// The largest file of text taken from a process's folder, in bytes.
+const MOST_TEXT: u64 = 4 << 20;
+
+impl Process {
+    /// Opens a process and makes sure that its memory can be read.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(pid: Pid) -> Result<Self, OpenError> {
+        let failed = |source: io::Error| match source.raw_os_error() {
+            Some(libc::ENOENT | libc::ESRCH) => OpenError::NoSuchProcess { pid },
+            Some(libc::EACCES | libc::EPERM) => Denial::of(pid).into_error(pid),
+            _ => OpenError::Io { pid, source },
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())
+            .map_err(|error| failed(error.into()))?;
+        let mut process = Self { pid, start_ticks: 0, folder: Arc::new(folder) };
+        let stat = process.stat().map_err(failed)?;
+        // `/proc/TID` exists too, unlisted, for a thread that is not the first of its process.
+        if process.status().is_ok_and(|status| status.tgid != pid) {
+            return Err(OpenError::NoSuchProcess { pid });
+        }
+        if is_zombie(&stat) {
+            return Err(OpenError::Zombie { pid });
+        }
+        process.start_ticks = stat.starttime;
+        process.probe_memory().map_err(failed)?;
+        Ok(process)
+    }
+
+    /// Reads one byte that is certainly mapped, so that a missing permission shows at once.
+    fn probe_memory(&self) -> io::Result<()> {
+        let maps = self.file("maps")?;
+        let mapping = maps::parse(maps).find(|mapping| mapping.readable).ok_or_else(|| {
+            io::Error::other("it has no memory of its own (a kernel thread, or about to end)")
+        })?;
+        let span = Span { address: Address(mapping.start), len: 1 };
+        match self.memory().read(&[span], &mut [0]) {
+            Ok(()) | Err(ReadError::Unmapped) => Ok(()),
+            Err(ReadError::Denied) => Err(io::Error::from_raw_os_error(libc::EPERM)),
+            Err(ReadError::Gone) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// When it began, in clock ticks since boot (`/proc/PID/stat`, field 22).
+    #[must_use]
+    pub fn start_ticks(&self) -> u64 {
+        self.start_ticks
+    }
+
+    /// Whether it is still there, and still itself.
+    #[must_use]
+    pub fn state(&self) -> ProcessState {
+        match self.stat() {
+            Ok(stat) if is_zombie(&stat) => ProcessState::Zombie,
+            Ok(_) => ProcessState::Alive,
+            Err(_) if Path::new(&format!("/proc/{}", self.pid)).exists() => ProcessState::Reused,
+            Err(_) => ProcessState::Gone,
+        }
+    }
+
+    /// Its memory.
+    #[must_use]
+    pub fn memory(&self) -> LiveMemory {
+        LiveMemory::new(self.pid)
+    }
+
+    /// What is mapped into its memory, by address; at most [`maps::MOST_MAPPINGS`] of them.
+    ///
+    /// # Errors
+    /// When it has ended, or permission was lost.
+    pub fn maps(&self) -> io::Result<Vec<Mapping>> {
+        Ok(maps::parse(self.file("maps")?).collect())
+    }
+
+    /// The program or library of which `mapping` maps a part.
+    ///
+    /// # Errors
+    /// When no file can be found for it, or the file is not an ELF image of this machine's kind.
+    pub fn elf(&self, mapping: &Mapping) -> Result<ElfImage, ElfError> {
+        ElfImage::open(self, mapping)
+    }
+
+    /// The ids of its threads.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn tids(&self) -> io::Result<Vec<Tid>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(&*self.folder, "task", flags, Mode::empty())?;
+        let mut tids = Vec::new();
+        for entry in Dir::new(folder)? {
+            tids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<Tid>().ok()));
+        }
+        Ok(tids)
+    }
+
+    /// The words of its command line; what is not UTF-8 is replaced. Empty when it cannot be read.
+    #[must_use]
+    pub fn command_line(&self) -> Vec<String> {
+        let bytes = self.bytes("cmdline").unwrap_or_default();
+        // A program that overwrites its title leaves a tail of zeros.
+        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if end == 0 {
+            return Vec::new();
+        }
+        let words = bytes[..end].split(|&byte| byte == 0);
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    /// The name that the kernel has for a thread (at most 15 bytes).
+    #[must_use]
+    pub fn thread_name(&self, tid: Tid) -> Option<String> {
+        let bytes = self.bytes(&format!("task/{tid}/comm")).ok()?;
+        Some(String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned())
+    }
+
+    /// Its children, and theirs.
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        let found = remoteprocess::Process::new(self.pid).and_then(|p| p.child_processes());
+        found.unwrap_or_default().into_iter().map(|(child, _parent)| child).collect()
+    }
+
+    /// How many CPUs it can use: what its affinity and the quotas of its cgroup and of the
+    /// cgroups above allow; a fraction where a quota is one.
+    #[must_use]
+    pub fn usable_cpus(&self) -> f64 {
+        let allowed = affinity(self.pid);
+        let groups = self.file("cgroup").ok();
+        groups.and_then(quota::cpu_quota).map_or(allowed, |quota| quota.min(allowed))
+    }
+
+    /// The memory that it occupies, in bytes; 0 when it has ended.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.stat().map_or(0, |stat| stat.rss.saturating_mul(rustix::param::page_size() as u64))
+    }
+
+    /// The CPU time that all its threads have used, those that ended among them; 0 when it has ended.
+    #[must_use]
+    pub fn cpu_time(&self) -> Nanos {
+        // The clock is exact to the nanosecond, `stat` to a tick.
+        let clock = nix::time::clock_getcpuclockid(unistd::Pid::from_raw(self.pid));
+        if let Ok(time) = clock.and_then(nix::time::ClockId::now) {
+            return Nanos::from(std::time::Duration::from(time));
+        }
+        let ticks = self.stat().map_or(0, |stat| stat.utime.saturating_add(stat.stime));
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Nanos(ticks.saturating_mul(Nanos::SECOND.0 / per_second))
+    }
+
+    /// Stops all its threads until the value is dropped.
+    ///
+    /// # Errors
+    /// When it has ended, or may not be traced, or is traced already.
+    pub fn pause(&self) -> Result<Pause, PauseError> {
+        if self.state() != ProcessState::Alive {
+            return Err(PauseError("it has ended".to_owned()));
+        }
+        let lock = remoteprocess::Process::new(self.pid).and_then(|process| process.lock());
+        let lock = lock.map_err(|error| PauseError(error.to_string()))?;
+        Ok(Pause { _lock: lock, _not_send: std::marker::PhantomData })
+    }
+
+    /// The file that it runs, as it sees it; empty when it cannot be told.
+    #[must_use]
+    pub fn executable(&self) -> PathBuf {
+        let link = rustix::fs::readlinkat(&*self.folder, "exe", Vec::new());
+        let mut path = link.map(std::ffi::CString::into_bytes).unwrap_or_default();
+        if path.ends_with(maps::DELETED) {
+            path.truncate(path.len() - maps::DELETED.len());
+        }
+        PathBuf::from(std::ffi::OsString::from_vec(path))
+    }
+
+    /// The user whose rights it has; `None` when it has ended.
+    #[must_use]
+    pub fn owner_uid(&self) -> Option<u32> {
+        self.status().ok().map(|status| status.euid)
+    }
+
+    /// Opens a file of its folder in `/proc`.
+    pub(super) fn file(&self, name: &str) -> io::Result<File> {
+        self.open_at(name, OFlags::empty())
+    }
+
+    /// Opens a file that its folder leads to, if it is a regular one: what lies there is the
+    /// target's choice, and a fifo would block us.
+    pub(super) fn regular_file(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let file = self.open_at(path.as_ref(), OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let regular = file.metadata()?.is_file();
+        regular.then_some(file).ok_or_else(|| io::Error::other("it is not a regular file"))
+    }
+
+    fn open_at(&self, path: impl rustix::path::Arg, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&*self.folder, path, flags, Mode::empty())?))
+    }
+
+    /// Its folder in `/proc`.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
+    /// The content of a file of its folder, up to [`MOST_TEXT`].
+    pub(super) fn bytes(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.file(name)?.take(MOST_TEXT).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        let bytes = self.bytes("stat")?;
+        Stat::from_read(&*bytes).map_err(io::Error::other)
+    }
+
+    pub(super) fn status(&self) -> io::Result<Status> {
+        let bytes = self.bytes("status")?;
+        Status::from_read(&*bytes).map_err(io::Error::other)
+    }
+}
+
+/// Why a process could not be stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot stop the process: {0}")]
+pub struct PauseError(String);
+
+/// The numbers of all processes that can be seen.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn all_pids() -> io::Result<Vec<Pid>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut pids = Vec::new();
+    for entry in Dir::new(rustix::fs::openat(CWD, "/proc", flags, Mode::empty())?)? {
+        pids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<Pid>().ok()));
+    }
+    Ok(pids)
+}
+
+/// A first thread that has ended shows as a zombie too; only when it was the last one is the
+/// process one.
+fn is_zombie(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1
+}
+
+/// How many CPUs the scheduler may put a process on.
+fn affinity(pid: Pid) -> f64 {
+    let set = nix::sched::sched_getaffinity(unistd::Pid::from_raw(pid));
+    let count = set.map_or(0, |set| {
+        (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count()
+    });
+    if count > 0 {
+        count as f64
+    } else {
+        std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OpenError, Process, ProcessState, all_pids};
+    use crate::model::{Nanos, Pid};
+    use crate::target::testing::{Program, eventually};
+
+    #[test]
+    fn a_process_has_an_identity_until_it_ends() {
+        let mut program = Program::python("print('ready'); input()");
+        let process = program.process();
+        assert_eq!(process.state(), ProcessState::Alive);
+        assert!(process.start_ticks() > 0);
+        assert!(all_pids().unwrap().contains(&program.pid()));
+        assert_eq!(process.tids().unwrap(), [program.pid()]);
+        assert_eq!(process.command_line()[1..3], ["-u", "-c"]);
+        assert!(process.executable().is_file());
+        assert_eq!(process.owner_uid(), Some(rustix::process::geteuid().as_raw()));
+        assert!(process.thread_name(program.pid()).is_some_and(|name| name.contains("python")));
+        assert!(process.resident_bytes() > 1 << 20);
+        assert!(process.cpu_time() > Nanos(0));
+        program.end();
+        assert_eq!(process.state(), ProcessState::Zombie);
+        assert!(matches!(Process::open(program.pid()), Err(OpenError::Zombie { .. })));
+        program.reap();
+        assert_eq!(process.state(), ProcessState::Gone);
+        assert!(process.tids().is_err() && process.maps().is_err());
+        let error = Process::open(program.pid()).unwrap_err();
+        assert!(matches!(error, OpenError::NoSuchProcess { .. }) && error.hint().is_some());
+    }
+
+    #[test]
+    fn a_number_that_was_given_out_again_is_not_the_process() {
+        let mut program = Program::python("print('ready'); input()");
+        let mut process = program.process();
+        program.end();
+        program.reap();
+        // The number cannot be made to come again, so a living one stands in for it.
+        process.pid = std::process::id() as Pid;
+        assert_eq!(process.state(), ProcessState::Reused);
+    }
+
+    #[test]
+    fn children_are_found_with_theirs() {
+        let mut program = Program::python(
+            "import subprocess, sys\n\
+             inner = 'import subprocess; p = subprocess.Popen([\"sleep\", \"60\"]); print(p.pid, flush=True); p.wait()'\n\
+             p = subprocess.Popen([sys.executable, '-c', inner], stdout=subprocess.PIPE, text=True)\n\
+             sleeper = int(p.stdout.readline())\n\
+             print('ready')\n\
+             print(p.pid, sleeper)\n\
+             input()\n",
+        );
+        let line = program.line();
+        let mut expected: Vec<Pid> = line.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        let mut found = program.process().children();
+        for &pid in &expected {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL)
+                .unwrap();
+        }
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn affinity_bounds_the_usable_cpus() {
+        let program = Program::python(
+            "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print('ready'); input()",
+        );
+        let cpus = program.process().usable_cpus();
+        assert!(cpus > 0.0 && cpus <= 1.0, "{cpus}");
+    }
+
+    #[test]
+    fn a_paused_process_uses_no_time() {
+        let program = Program::python("print('ready')\nwhile True: pass");
+        let process = program.process();
+        let pause = process.pause().unwrap();
+        let before = process.cpu_time();
+        // A tick, and another process's turn, would show it.
+        for _ in 0..200 {
+            std::thread::yield_now();
+        }
+        assert_eq!(process.cpu_time(), before);
+        drop(pause);
+        eventually(|| if process.cpu_time() > before { Ok(()) } else { Err(()) }).unwrap();
+    }
+
+    #[test]
+    fn a_process_of_another_user_is_refused_with_a_hint() {
+        let program = Program::python("print('ready'); input()");
+        let pid = program.pid();
+        let attempt = move || {
+            // Only this thread's rights change: the system call is not glibc's wrapper for all.
+            let other = rustix::process::Uid::from_raw(65_534);
+            if rustix::process::geteuid().is_root() {
+                rustix::thread::set_thread_res_uid(other, other, other).unwrap();
+                return Process::open(pid);
+            }
+            Process::open(1)
+        };
+        let error = std::thread::spawn(attempt).join().unwrap().unwrap_err();
+        assert!(matches!(error, OpenError::Permission { .. }), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("SYS_PTRACE")), "{error:?}");
+        assert!(!error.to_string().contains('\n'));
+    }
+}
