@@ -42,6 +42,7 @@ const LINE: usize = 256;
 
 const NOT_PERMITTED: &str = "the kernel hides /proc/PID/task/TID/syscall (no ptrace permission)";
 const NOT_OFFERED: &str = "this kernel has no /proc/PID/task/TID/syscall";
+const NO_ACCOUNT: &str = "this kernel has no /proc/PID/task/TID/schedstat (CONFIG_SCHED_INFO)";
 const NOT_UNDERSTOOD: &str = "/proc/PID/task/TID/syscall is not in a known form";
 
 impl KernelThread {
@@ -152,6 +153,23 @@ impl KernelThread {
             b'Z' | b'X' | b'x' => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             state => Ok(RunState::Asleep { uninterruptible: *state == b'D' }),
         }
+    }
+}
+
+/// Which of the kernel's files about a process's first thread can be read, for the doctor.
+pub(super) struct Evidence {
+    pub syscall: Result<(), &'static str>,
+    pub schedstat: Result<(), &'static str>,
+}
+
+pub(super) fn evidence_of(process: &Process) -> Evidence {
+    const GONE: &str = "the process has ended";
+    match KernelThread::open(process, process.pid()) {
+        Err(_) => Evidence { syscall: Err(GONE), schedstat: Err(GONE) },
+        Ok(thread) => Evidence {
+            syscall: thread.report().unwrap_or(Err(GONE)).map(|_| ()),
+            schedstat: thread.schedule().map(|_| ()).map_err(|_| NO_ACCOUNT),
+        },
     }
 }
 

@@ -20,5 +20,6 @@ pub use self::elf::{ElfError, ElfImage};
 pub use self::kernel::{KernelThread, Schedule};
 pub use self::maps::{MOST_MAPPINGS, Mapping};
 pub use self::memory::{LiveMemory, Memory, ReadError, Span};
+pub use self::privileges::{Check, checks};
 pub use self::process::{OpenError, Pause, PauseError, Process, ProcessState, all_pids};
 pub use self::syscalls::syscall_name;

@@ -470,7 +470,7 @@ mod tests {
         };
         let error = std::thread::spawn(attempt).join().unwrap().unwrap_err();
         assert!(matches!(error, OpenError::Permission { .. }), "{error}");
-        assert!(error.hint().is_some_and(|hint| hint.contains("sudo")), "{error:?}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("SYS_PTRACE")), "{error:?}");
         assert!(!error.to_string().contains('\n'));
     }
 }
