@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod elf;
+mod exports;
 mod kernel;
 mod launch;
 mod limits;
