@@ -198,3 +198,104 @@ fn without_ports(kind: DescriptorKind) -> DescriptorKind {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::{Descriptors, without_ports};
+    use crate::model::{DescriptorKind, SocketRole, Tables};
+    use crate::target::Process;
+
+    fn myself() -> Descriptors {
+        Descriptors::new(&Process::open(std::process::id() as i32).unwrap())
+    }
+
+    fn kind(descriptors: &mut Descriptors, tables: &mut Tables, number: i32) -> DescriptorKind {
+        let id = descriptors.resolve(number, tables);
+        let found = tables.descriptors.get(id).unwrap();
+        assert_eq!(found.number, number);
+        found.kind.clone()
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_looked_up_again() {
+        let (mut descriptors, mut tables) = (myself(), Tables::default());
+        let device = File::open("/dev/null").unwrap();
+        let number = device.as_raw_fd();
+        let null = DescriptorKind::Device("/dev/null".into());
+        assert_eq!(kind(&mut descriptors, &mut tables, number), null);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a file");
+        let file = File::create(&path).unwrap();
+        // In place of the device, in one step: other tests open files at the same time.
+        let mut number_again = std::os::fd::OwnedFd::from(device);
+        nix::unistd::dup2(&file, &mut number_again).unwrap();
+        let expected = DescriptorKind::File(path.to_str().unwrap().into());
+        assert_eq!(kind(&mut descriptors, &mut tables, number), expected);
+        assert_eq!(tables.descriptors.len(), 2);
+        kind(&mut descriptors, &mut tables, number);
+        assert_eq!(tables.descriptors.len(), 2);
+    }
+
+    #[test]
+    fn both_ends_of_a_connection_have_their_role_and_keep_it() {
+        let (mut descriptors, mut tables) = (myself(), Tables::default());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut client = TcpStream::connect(&address).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        let ends = [
+            (listener.as_raw_fd(), SocketRole::Listener, address.clone(), String::new()),
+            (server.as_raw_fd(), SocketRole::Server, address.clone(), peer.to_string()),
+            (client.as_raw_fd(), SocketRole::Client, peer.to_string(), address),
+        ];
+        for _ in 0..2 {
+            for (number, role, local, peer) in &ends {
+                let (local, peer) = (local.as_str().into(), peer.as_str().into());
+                let expected = DescriptorKind::Socket { role: *role, local, peer };
+                let found = crate::target::testing::eventually(|| {
+                    match kind(&mut descriptors, &mut tables, *number) {
+                        found if found == expected => Ok(()),
+                        other => Err(other),
+                    }
+                });
+                assert_eq!(found, Ok(()));
+            }
+        }
+        client.write_all(b"x").unwrap();
+    }
+
+    #[test]
+    fn what_is_closed_or_unheard_of_says_so() {
+        let (mut descriptors, mut tables) = (myself(), Tables::default());
+        for number in [-1, i32::MAX] {
+            let found = kind(&mut descriptors, &mut tables, number);
+            assert!(matches!(found, DescriptorKind::Unknown(text) if text.contains("closed")));
+        }
+    }
+
+    #[test]
+    fn a_busy_server_fills_no_table() {
+        let server = |port| DescriptorKind::Socket {
+            role: SocketRole::Server,
+            local: "[::1]:80".into(),
+            peer: format!("[::1]:{port}").into(),
+        };
+        assert_eq!(without_ports(server(1)), without_ports(server(2)));
+        let client = DescriptorKind::Socket {
+            role: SocketRole::Client,
+            local: "10.0.0.1:40000".into(),
+            peer: "10.0.0.2:80".into(),
+        };
+        let expected = DescriptorKind::Socket {
+            role: SocketRole::Client,
+            local: "10.0.0.1:*".into(),
+            peer: "10.0.0.2:80".into(),
+        };
+        assert_eq!(without_ports(client), expected);
+    }
+}

@@ -6,15 +6,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{PF_X, PT_LOAD};
 use goblin::elf::section_header::{SHT_DYNSYM, SHT_NOBITS, SHT_SYMTAB};
-use goblin::elf::sym::{STT_TLS, Symtab, st_type};
 use goblin::elf::{Elf, ProgramHeader, SectionHeader};
 
 use crate::model::Address;
 
+use super::exports::{CONTEXT, Exports, is_at, read_memory, symbol_value};
 use super::maps::Mapping;
 use super::memory::{Memory, Span};
 use super::process::Process;
@@ -50,10 +49,16 @@ impl From<goblin::error::Error> for ElfError {
 /// searched. A static Python has 30 MB, of which a look-up needs 200 KB.
 #[derive(Debug)]
 pub struct ElfImage {
-    file: File,
     bias: u64,
-    sections: Vec<SectionHeader>,
-    section_names: Vec<u8>,
+    tables: Tables,
+}
+
+#[derive(Debug)]
+enum Tables {
+    /// All that the file has.
+    File { file: File, sections: Vec<SectionHeader>, names: Vec<u8> },
+    /// Only the exported symbols, from the memory of the process.
+    Memory(Exports),
 }
 
 /// What the tables of one file may take: names, headers, in bytes.
@@ -62,18 +67,20 @@ const MOST_BYTES: u64 = 64 << 20;
 /// How many bytes of a symbol table are read at once; a multiple of a symbol's 24.
 const SYMBOLS_AT_ONCE: u64 = 24 << 13;
 
-/// The only kind of image there is here: 64 bits, little-endian.
-const CONTEXT: Ctx = Ctx { container: Container::Big, le: Endian::Little };
-
 impl ElfImage {
-    /// Opens the file behind a mapping of `process`.
+    /// Opens the file behind a mapping of `process`; when it cannot be reached any more, what of
+    /// it is in the memory of the process.
     pub(super) fn open(process: &Process, mapping: &Mapping) -> Result<Self, ElfError> {
         let path = mapping.path.as_deref().ok_or(ElfError::NoFile)?;
-        let unreachable =
-            |source| ElfError::Unreachable { path: path.display().to_string(), source };
-        let file = open_mapped(process, mapping, path).map_err(unreachable)?;
-        let start = read(&file, 0, header::header64::SIZEOF_EHDR as u64)?;
-        let header = Elf::parse_header(&start)?;
+        match open_mapped(process, mapping, path) {
+            Ok(file) => Self::from_file(file, mapping),
+            Err(source) => Self::from_memory(process, mapping)
+                .ok_or_else(|| ElfError::Unreachable { path: path.display().to_string(), source }),
+        }
+    }
+
+    fn from_file(file: File, mapping: &Mapping) -> Result<Self, ElfError> {
+        let header = Elf::parse_header(&read(&file, 0, header::header64::SIZEOF_EHDR as u64)?)?;
         check(&header)?;
         let size = u64::from(header.e_phnum) * u64::from(header.e_phentsize);
         let bytes = read(&file, header.e_phoff, size)?;
@@ -82,8 +89,23 @@ impl ElfImage {
             .ok_or_else(|| ElfError::Malformed("no segment of it is the mapped one".to_owned()))?;
         let sections = sections(&file, &header)?;
         let names = sections.get(usize::from(header.e_shstrndx));
-        let section_names = names.and_then(|names| content(&file, names)).unwrap_or_default();
-        Ok(Self { file, bias, sections, section_names })
+        let names = names.and_then(|names| content(&file, names)).unwrap_or_default();
+        Ok(Self { bias, tables: Tables::File { file, sections, names } })
+    }
+
+    /// Takes the mapping for the first of its file, where the headers are.
+    fn from_memory(process: &Process, mapping: &Mapping) -> Option<Self> {
+        let memory = process.memory();
+        let start = Address(mapping.start);
+        let header = read_memory(&memory, start, header::header64::SIZEOF_EHDR as u64)?;
+        let header = Elf::parse_header(&header).ok().filter(|header| check(header).is_ok())?;
+        let size = u64::from(header.e_phnum) * u64::from(header.e_phentsize);
+        let bytes = read_memory(&memory, start.offset(header.e_phoff), size)?;
+        let count = usize::from(header.e_phnum);
+        let segments = ProgramHeader::parse(&bytes, 0, count, CONTEXT).ok()?;
+        let bias = bias(&header, &segments, mapping)?;
+        let exports = Exports::find(memory, &segments, bias)?;
+        Some(Self { bias, tables: Tables::Memory(exports) })
     }
 
     /// The address of a symbol, looked for among the exported ones and then among all.
@@ -95,34 +117,35 @@ impl ElfImage {
     /// The address of an exported symbol: the quick half of [`Self::symbol`].
     #[must_use]
     pub fn exported(&self, name: &str) -> Option<Address> {
-        self.find(SHT_DYNSYM, name)
+        match &self.tables {
+            Tables::File { .. } => self.find(SHT_DYNSYM, name),
+            Tables::Memory(exports) => {
+                exports.value(name).map(|value| Address(self.bias).offset(value))
+            }
+        }
     }
 
-    /// The memory of a section.
+    /// The memory of a section; `None` too when the file could not be reached.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Span> {
-        let named = |section: &&SectionHeader| is_at(&self.section_names, section.sh_name, name);
-        let section = self.sections.iter().filter(|section| section.sh_addr != 0).find(named)?;
+        let Tables::File { sections, names, .. } = &self.tables else { return None };
+        let mut loaded = sections.iter().filter(|section| section.sh_addr != 0);
+        let section = loaded.find(|section| is_at(names, section.sh_name, name))?;
         let address = Address(self.bias).offset(section.sh_addr);
         Some(Span { address, len: usize::try_from(section.sh_size).ok()? })
     }
 
+    /// A symbol of the first table of a type.
     fn find(&self, table: u32, name: &str) -> Option<Address> {
-        let table = self.sections.iter().find(|section| section.sh_type == table)?;
-        let names = content(&self.file, self.sections.get(usize::try_from(table.sh_link).ok()?)?)?;
+        let Tables::File { file, sections, .. } = &self.tables else { return None };
+        let table = sections.iter().find(|section| section.sh_type == table)?;
+        let names = content(file, sections.get(usize::try_from(table.sh_link).ok()?)?)?;
         let end = table.sh_offset.checked_add(table.sh_size)?;
         let mut offset = table.sh_offset;
         while offset < end {
-            let bytes = read(&self.file, offset, SYMBOLS_AT_ONCE.min(end - offset)).ok()?;
-            let count = bytes.len() / goblin::elf64::sym::SIZEOF_SYM;
-            let symbols = Symtab::parse(&bytes, 0, count, CONTEXT).ok()?;
-            let found = symbols.iter().find(|symbol| {
-                let defined = symbol.st_shndx != 0 && symbol.st_value != 0;
-                let usable = defined && st_type(symbol.st_info) != STT_TLS;
-                usable && is_at(&names, symbol.st_name, name)
-            });
-            if let Some(symbol) = found {
-                return Some(Address(self.bias).offset(symbol.st_value));
+            let symbols = read(file, offset, SYMBOLS_AT_ONCE.min(end - offset)).ok()?;
+            if let Some(value) = symbol_value(&symbols, &names, name) {
+                return Some(Address(self.bias).offset(value));
             }
             offset += SYMBOLS_AT_ONCE;
         }
@@ -227,19 +250,12 @@ fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, ElfError> {
     Ok(bytes)
 }
 
-/// Whether the text at `offset` of a table of names is `name`.
-fn is_at(names: &[u8], offset: impl TryInto<usize>, name: &str) -> bool {
-    let text = offset.try_into().ok().and_then(|offset| names.get(offset..));
-    let rest = text.and_then(|text| text.strip_prefix(name.as_bytes()));
-    rest.is_some_and(|rest| rest.first() == Some(&0))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::process::Command;
 
-    use super::{ElfError, is_at};
+    use super::{ElfError, ElfImage};
     use crate::model::Address;
     use crate::target::testing::Program;
     use crate::target::{Mapping, Memory, Process, Span};
@@ -334,10 +350,17 @@ mod tests {
     }
 
     #[test]
-    fn names_end_where_they_end() {
-        let names = b"\0_PyRuntime\0tail";
-        assert!(is_at(names, 1u32, "_PyRuntime"));
-        assert!(!is_at(names, 1u32, "_PyRun") && !is_at(names, 12u32, "tail"));
-        assert!(!is_at(names, 99u32, "x"));
+    fn exported_symbols_are_in_memory_too() {
+        let program = Program::python("print('ready'); input()");
+        let process = program.process();
+        let first = &interpreter(&process)[0];
+        let file = process.elf(first).unwrap();
+        let memory = ElfImage::from_memory(&process, first).unwrap();
+        for name in ["_PyRuntime", "Py_Initialize", "PyObject_Call"] {
+            assert!(memory.symbol(name).is_some(), "{name}");
+            assert_eq!(memory.symbol(name), file.symbol(name), "{name}");
+        }
+        assert_eq!(memory.symbol("PyObject_Cal"), None);
+        assert_eq!(memory.section(".bss"), None);
     }
 }

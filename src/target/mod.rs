@@ -2,7 +2,9 @@
 
 mod descriptors;
 mod elf;
+mod exports;
 mod kernel;
+mod launch;
 mod limits;
 mod maps;
 mod memory;
@@ -18,6 +20,7 @@ mod waits;
 pub use self::descriptors::Descriptors;
 pub use self::elf::{ElfError, ElfImage};
 pub use self::kernel::{KernelThread, Schedule};
+pub use self::launch::{LaunchError, Launched};
 pub use self::maps::{MOST_MAPPINGS, Mapping};
 pub use self::memory::{LiveMemory, Memory, ReadError, Span};
 pub use self::privileges::{Check, checks};

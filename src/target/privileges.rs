@@ -182,7 +182,7 @@ fn user(own: &Own, pid: Option<Pid>) -> Check {
 
 fn yama(own: &Own) -> Check {
     let detail = match own.yama {
-        0 => "does not restrict",
+        0 => "no restriction, or no Yama",
         1 => "allows children only, and everything with CAP_SYS_PTRACE",
         2 => "allows nothing without CAP_SYS_PTRACE",
         _ => "allows nothing to anybody",

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use nix::unistd;
 use procfs::FromRead;
 use procfs::process::{Stat, Status};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::model::{Address, Nanos, Pid, Tid};
 
@@ -90,7 +92,16 @@ pub enum ProcessState {
 pub struct Process {
     pid: Pid,
     start_ticks: u64,
-    folder: Arc<OwnedFd>,
+    handles: Arc<Handles>,
+}
+
+#[derive(Debug)]
+struct Handles {
+    /// `/proc/PID`.
+    folder: OwnedFd,
+    /// The pidfd, where the kernel has them (Linux 5.3): it becomes readable when the process
+    /// ends, which is the cheapest question there is.
+    exit: Option<OwnedFd>,
 }
 
 /// The process stays stopped as long as this lives.
@@ -117,7 +128,10 @@ impl Process {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())
             .map_err(|error| failed(error.into()))?;
-        let mut process = Self { pid, start_ticks: 0, folder: Arc::new(folder) };
+        let number = rustix::process::Pid::from_raw(pid);
+        let exit = number.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let mut process = Self { pid, start_ticks: 0, handles: Arc::new(Handles { folder, exit }) };
+        // Read after both were opened: as it lives now, both are of the same process.
         let stat = process.stat().map_err(failed)?;
         // `/proc/TID` exists too, unlisted, for a thread that is not the first of its process.
         if process.status().is_ok_and(|status| status.tgid != pid) {
@@ -160,6 +174,9 @@ impl Process {
     /// Whether it is still there, and still itself.
     #[must_use]
     pub fn state(&self) -> ProcessState {
+        if self.handles.exit.as_ref().is_some_and(|exit| !is_readable(exit)) {
+            return ProcessState::Alive;
+        }
         match self.stat() {
             Ok(stat) if is_zombie(&stat) => ProcessState::Zombie,
             Ok(_) => ProcessState::Alive,
@@ -196,7 +213,7 @@ impl Process {
     /// When it has ended.
     pub fn tids(&self) -> io::Result<Vec<Tid>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(&*self.folder, "task", flags, Mode::empty())?;
+        let folder = rustix::fs::openat(self.folder(), "task", flags, Mode::empty())?;
         let mut tids = Vec::new();
         for entry in Dir::new(folder)? {
             tids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<Tid>().ok()));
@@ -275,7 +292,7 @@ impl Process {
     /// The file that it runs, as it sees it; empty when it cannot be told.
     #[must_use]
     pub fn executable(&self) -> PathBuf {
-        let link = rustix::fs::readlinkat(&*self.folder, "exe", Vec::new());
+        let link = rustix::fs::readlinkat(self.folder(), "exe", Vec::new());
         let mut path = link.map(std::ffi::CString::into_bytes).unwrap_or_default();
         if path.ends_with(maps::DELETED) {
             path.truncate(path.len() - maps::DELETED.len());
@@ -304,12 +321,12 @@ impl Process {
 
     fn open_at(&self, path: impl rustix::path::Arg, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&*self.folder, path, flags, Mode::empty())?))
+        Ok(File::from(rustix::fs::openat(self.folder(), path, flags, Mode::empty())?))
     }
 
     /// Its folder in `/proc`.
     pub(super) fn folder(&self) -> &OwnedFd {
-        &self.folder
+        &self.handles.folder
     }
 
     /// The content of a file of its folder, up to [`MOST_TEXT`].
@@ -352,6 +369,12 @@ pub fn all_pids() -> io::Result<Vec<Pid>> {
 /// process one.
 fn is_zombie(stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1
+}
+
+fn is_readable(descriptor: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(descriptor, PollFlags::IN)];
+    // What cannot be asked counts as readable: the caller then looks closer.
+    !matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
 }
 
 /// How many CPUs the scheduler may put a process on.
@@ -422,10 +445,6 @@ mod tests {
         let line = program.line();
         let mut expected: Vec<Pid> = line.split(' ').map(|pid| pid.parse().unwrap()).collect();
         let mut found = program.process().children();
-        for &pid in &expected {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL)
-                .unwrap();
-        }
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected);

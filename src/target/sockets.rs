@@ -178,3 +178,79 @@ fn passing_ports() -> RangeInclusive<u16> {
     });
     numbers.unwrap_or(32_768..=60_999)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Internet, Sockets, parse_internet, parse_unix, rows};
+    use crate::model::{DescriptorKind, SocketRole};
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn reads_the_tables_of_the_kernel() {
+        let text = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+               0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 111 1 0\n\
+               1: 0000000000000000FFFF00000100007F:1F90 0000000000000000FFFF00000100007F:D431 01 0:0 0:0 0 0 0 112 1\n\
+               2: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 113 1\n\
+             broken line\n\
+               3: 0100007F:1F90 zz:0000 01 0:0 0:0 0 0 0 114 1";
+        let found: Vec<_> = rows(&text[..], |line| parse_internet(line, true)).collect();
+        let text = |index: usize| {
+            let (inode, Internet { local, peer, listens }) = found[index];
+            (inode, local.to_string(), peer.to_string(), listens)
+        };
+        assert_eq!(found.len(), 3);
+        assert_eq!(text(0), (111, "127.0.0.1:8080".into(), "0.0.0.0:0".into(), true));
+        assert_eq!(text(1), (112, "127.0.0.1:8080".into(), "127.0.0.1:54321".into(), false));
+        assert_eq!(text(2), (113, "[::1]:53".into(), "[::]:0".into(), true));
+        let datagram = parse_internet("0: 0100007F:1F90 00000000:0000 0A 0:0 0:0 0 0 0 9", false);
+        assert!(datagram.is_some_and(|(_, socket)| !socket.listens));
+    }
+
+    #[test]
+    fn reads_unix_sockets_with_and_without_a_name() {
+        let text = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
+            ffff8881: 00000002 00000000 00010000 0001 01 21 /run/a socket\n\
+            ffff8882: 00000003 00000000 00000000 0001 03 22\n\
+            ffff8883: 00000003 00000000 00000000 0001 03 23 @\xff\n";
+        let found: Vec<_> = rows(&text[..], parse_unix).collect();
+        assert_eq!(found.len(), 3);
+        assert_eq!(
+            (found[0].0, &*found[0].1.path, found[0].1.listens),
+            (21, "/run/a socket", true)
+        );
+        assert_eq!((found[1].0, &*found[1].1.path, found[1].1.listens), (22, "", false));
+        assert_eq!(&*found[2].1.path, "@\u{fffd}");
+    }
+
+    fn role(sockets: &Sockets, local: &str, peer: &str) -> SocketRole {
+        let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+        sockets.role(&Internet { local, peer, listens: false })
+    }
+
+    #[test]
+    fn the_end_with_the_known_port_serves() {
+        let mut sockets = Sockets { passing: Some(32_768..=60_999), ..Sockets::default() };
+        let (web, passing) = ("10.0.0.1:443", "10.0.0.2:40000");
+        assert_eq!(role(&sockets, web, passing), SocketRole::Server);
+        assert_eq!(role(&sockets, passing, web), SocketRole::Client);
+        // A service on a port of the passing range is told by its listener alone.
+        assert_eq!(role(&sockets, "10.0.0.1:50051", passing), SocketRole::Client);
+        sockets.listening.insert(50_051);
+        assert_eq!(role(&sockets, "10.0.0.1:50051", passing), SocketRole::Server);
+        assert_eq!(role(&sockets, passing, "10.0.0.1:50051"), SocketRole::Client);
+    }
+
+    #[test]
+    fn an_unconnected_socket_has_no_peer() {
+        let mut sockets = Sockets { passing: Some(32_768..=60_999), ..Sockets::default() };
+        let (local, peer) = ("0.0.0.0:53".parse().unwrap(), "0.0.0.0:0".parse().unwrap());
+        sockets.internet.insert(7, Internet { local, peer, listens: false });
+        let expected = DescriptorKind::Socket {
+            role: SocketRole::Server,
+            local: "0.0.0.0:53".into(),
+            peer: "".into(),
+        };
+        assert_eq!(sockets.find(7), Some(expected));
+        assert_eq!(sockets.find(8), None);
+    }
+}

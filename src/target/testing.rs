@@ -81,6 +81,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        let children = Process::open(self.pid()).map(|process| process.children());
+        for child in children.unwrap_or_default() {
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(child),
+                nix::sys::signal::SIGKILL,
+            );
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
