@@ -1,8 +1,10 @@
 //! A recording, counted.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 
-use crate::model::{Nanos, StateId, Tables, ThreadId};
+use crate::model::{Cause, Nanos, State, StateId, Tables, Tag, ThreadId};
 
 use super::meta::{Meta, Quality, Usage};
 
@@ -21,6 +23,9 @@ pub struct Profile {
     pub quality: Quality,
     /// What the target used.
     pub usage: Usage,
+    /// The step that a thread's event loop is in, whose end no block has told yet. Its samples
+    /// count as not blocking until then.
+    pub open_steps: FxHashMap<ThreadId, OpenStep>,
 }
 
 /// What one thread did.
@@ -44,10 +49,12 @@ pub struct ThreadProfile {
 /// What an event loop did.
 #[derive(Debug, Clone, Default)]
 pub struct LoopProfile {
-    /// Lengths of the steps that were seen, unsorted. Steps shorter than a sample's interval are
-    /// mostly not seen.
+    /// How many steps were seen to their end. Steps shorter than a sample's interval are mostly
+    /// not seen.
+    pub step_count: u64,
+    /// Their lengths in order of time, of the first million.
     pub steps: Vec<Nanos>,
-    /// Steps at least as long as the threshold, in order of time.
+    /// Steps at least as long as the threshold, in order of time, the first million.
     pub episodes: Vec<Episode>,
 }
 
@@ -60,8 +67,21 @@ pub struct Episode {
     pub end: Nanos,
     /// Whether `start` is the loop's own reading of the clock.
     pub exact: bool,
-    /// The states in which it was seen, with the number of samples.
+    /// The states in which it was seen, with the number of samples, most frequent first.
     pub states: Vec<(StateId, u64)>,
+}
+
+/// A step whose end is not known yet.
+#[derive(Debug, Clone, Default)]
+pub struct OpenStep {
+    /// Its number, as in [`Run::step`](super::Run::step).
+    pub step: u32,
+    /// The first sample that saw it. The step began earlier.
+    pub first: Nanos,
+    /// The last sample that saw it.
+    pub last: Nanos,
+    /// The number of samples that saw it, by second of the recording and state.
+    pub rows: FxHashMap<(usize, StateId), u64>,
 }
 
 /// One second of the recording.
@@ -73,4 +93,98 @@ pub struct Second {
     pub states: FxHashMap<(ThreadId, StateId, bool), u64>,
     /// What the target used in it.
     pub usage: Usage,
+}
+
+/// How often one thread was in one state.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The state's id.
+    pub id: StateId,
+    /// The state.
+    pub state: &'a State,
+    /// Whether the samples belong to steps that blocked the event loop.
+    pub blocking: bool,
+    /// The number of samples.
+    pub samples: u64,
+}
+
+impl Row<'_> {
+    /// The samples' tag, steps considered.
+    #[must_use]
+    pub const fn tag(&self) -> Tag {
+        if self.blocking { Tag::EventLoopBlocking } else { self.state.tag }
+    }
+}
+
+impl Profile {
+    /// An empty profile of a recording.
+    #[must_use]
+    pub fn new(meta: Meta) -> Self {
+        Self { meta, ..Self::default() }
+    }
+
+    /// What every thread did, by thread and state.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        (0..self.threads.len()).map(ThreadId::from).flat_map(|thread| self.rows_of(thread))
+    }
+
+    /// What one thread did, by state; nothing for a thread that is not there.
+    pub fn rows_of(&self, thread: ThreadId) -> impl Iterator<Item = Row<'_>> {
+        let counts = self.threads.get(usize::from(thread)).map(|profile| &profile.states);
+        let mut rows: Vec<_> = counts
+            .into_iter()
+            .flatten()
+            .filter_map(|(&(id, blocking), &samples)| {
+                let state = self.tables.states.get(id)?;
+                Some(Row { thread, id, state, blocking, samples })
+            })
+            .collect();
+        rows.sort_unstable_by_key(|row| (row.id, row.blocking));
+        rows.into_iter()
+    }
+
+    /// The tag of samples in a state, steps considered; `None` for an unknown state.
+    #[must_use]
+    pub fn tag_of(&self, state: StateId, blocking: bool) -> Option<Tag> {
+        let state = self.tables.states.get(state)?;
+        Some(if blocking { Tag::EventLoopBlocking } else { state.tag })
+    }
+
+    /// The number of thread samples.
+    #[must_use]
+    pub fn thread_samples(&self) -> u64 {
+        self.threads.iter().map(|thread| thread.samples).sum()
+    }
+
+    /// The number of thread samples by tag; a tag that never came is absent.
+    #[must_use]
+    pub fn by_tag(&self) -> BTreeMap<Tag, u64> {
+        count(self.rows(), Row::tag)
+    }
+
+    /// The number of thread samples by cause; a cause that never came is absent.
+    #[must_use]
+    pub fn by_cause(&self) -> BTreeMap<Cause, u64> {
+        count(self.rows(), |row| row.state.cause)
+    }
+
+    /// The number of samples of each thread that was sampled at all.
+    #[must_use]
+    pub fn by_thread(&self) -> BTreeMap<ThreadId, u64> {
+        count(self.rows(), |row| row.thread)
+    }
+}
+
+/// The number of samples of `rows` by any key of theirs.
+pub fn count<'a, K: Ord>(
+    rows: impl IntoIterator<Item = Row<'a>>,
+    key: impl Fn(&Row<'a>) -> K,
+) -> BTreeMap<K, u64> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(key(&row)).or_insert(0) += row.samples;
+    }
+    counts
 }

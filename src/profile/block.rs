@@ -55,6 +55,8 @@ pub struct Lane {
     pub cpu: Nanos,
     /// Its time in run queues during the block.
     pub queued: Nanos,
+    /// Whether it ran an event loop, be it idle.
+    pub event_loop: bool,
 }
 
 /// Equal states of one thread at samples that follow each other.

@@ -1,9 +1,24 @@
 //! Aggregation and the recording file. Invariant: counts and times; no percentages, no prose.
 
+mod absorb;
 mod aggregate;
 mod block;
+mod builder;
+mod check;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod lane;
 mod meta;
+mod reader;
+mod recording;
+mod steps;
 
-pub use self::aggregate::{Episode, LoopProfile, Profile, Second, ThreadProfile};
+pub use self::aggregate::{
+    Episode, LoopProfile, OpenStep, Profile, Row, Second, ThreadProfile, count,
+};
 pub use self::block::{Block, Lane, Run, StepEnd};
+pub use self::builder::BlockBuilder;
+pub use self::check::AbsorbError;
 pub use self::meta::{Meta, Quality, Usage};
+pub use self::reader::{Recording, RecordingError, read_recording};
+pub use self::recording::{RecordingWriter, is_recording};

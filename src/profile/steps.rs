@@ -1,0 +1,128 @@
+//! Joins the steps of event loops with the samples that saw them.
+
+use std::cmp::Reverse;
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Nanos, StateId, ThreadId};
+
+use super::aggregate::{Episode, LoopProfile, OpenStep, Profile};
+use super::block::StepEnd;
+
+/// The most steps of a loop whose length is kept, and the most episodes.
+const MAX_STEPS: usize = 1_000_000;
+
+/// The steps that end in a block.
+pub(super) type Ends = FxHashMap<(ThreadId, u32), StepEnd>;
+
+impl Profile {
+    /// Says that no block is to come: steps without an end, as a cut recording has them, end with
+    /// the last sample that saw them.
+    pub fn finish(&mut self) {
+        let mut ends: Vec<_> =
+            self.open_steps.iter().map(|(&thread, open)| open.seen_end(thread)).collect();
+        ends.sort_unstable_by_key(|end| end.thread);
+        for end in ends {
+            self.end_step(end);
+        }
+    }
+
+    /// Has the samples at `times` belong to a step of a thread's loop.
+    pub(super) fn enter_step(&mut self, key: (ThreadId, u32), times: &[Nanos], ends: &Ends) {
+        let (thread, step) = key;
+        let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return };
+        if let Some(open) = self.open_steps.get_mut(&thread) {
+            if open.step == step {
+                open.last = last;
+                return;
+            }
+            // A loop is in one step at a time; only a damaged recording lacks the former's end.
+            let end = ends.get(&(thread, open.step)).copied();
+            let end = end.unwrap_or_else(|| open.seen_end(thread));
+            self.end_step(end);
+        }
+        self.open_steps.insert(thread, OpenStep { step, first, last, rows: FxHashMap::default() });
+    }
+
+    /// Ends a thread's step: when it was too long, its samples are those of a blocked loop.
+    pub(super) fn end_step(&mut self, end: StepEnd) {
+        let is_open = self.open_steps.get(&end.thread).is_some_and(|open| open.step == end.step);
+        let Some(open) = self.open_steps.remove(&end.thread).filter(|_| is_open) else { return };
+        let length = end.end.since(end.start);
+        let blocking = length >= self.meta.threshold;
+        if blocking {
+            for (&(second, state), &samples) in &open.rows {
+                self.uncount((end.thread, state, false), second, samples);
+                self.count((end.thread, state, true), second, samples);
+            }
+        }
+        let Some(thread) = self.threads.get_mut(usize::from(end.thread)) else { return };
+        let event_loop = thread.event_loop.get_or_insert_default();
+        event_loop.add_step(length);
+        if blocking {
+            event_loop.add_episode(end, &open);
+        }
+    }
+
+    /// Counts samples of a thread in a state, for the whole and for their second.
+    pub(super) fn count(&mut self, row: (ThreadId, StateId, bool), second: usize, samples: u64) {
+        let (thread, state, blocking) = row;
+        if let Some(thread) = self.threads.get_mut(usize::from(thread)) {
+            *thread.states.entry((state, blocking)).or_default() += samples;
+        }
+        if let Some(second) = self.seconds.get_mut(second) {
+            *second.states.entry(row).or_default() += samples;
+        }
+    }
+
+    /// Takes back what [`Self::count`] counted.
+    fn uncount(&mut self, row: (ThreadId, StateId, bool), second: usize, samples: u64) {
+        let (thread, state, blocking) = row;
+        if let Some(thread) = self.threads.get_mut(usize::from(thread)) {
+            take(&mut thread.states, (state, blocking), samples);
+        }
+        if let Some(second) = self.seconds.get_mut(second) {
+            take(&mut second.states, row, samples);
+        }
+    }
+}
+
+impl OpenStep {
+    /// The step as if it had begun and ended with the samples that saw it: its shortest length.
+    fn seen_end(&self, thread: ThreadId) -> StepEnd {
+        StepEnd { thread, step: self.step, start: self.first, end: self.last, exact: false }
+    }
+}
+
+impl LoopProfile {
+    fn add_step(&mut self, length: Nanos) {
+        self.step_count += 1;
+        if self.steps.len() < MAX_STEPS {
+            self.steps.push(length);
+        }
+    }
+
+    fn add_episode(&mut self, end: StepEnd, open: &OpenStep) {
+        if self.episodes.len() >= MAX_STEPS {
+            return;
+        }
+        let mut samples: FxHashMap<StateId, u64> = FxHashMap::default();
+        for (&(_, state), &count) in &open.rows {
+            *samples.entry(state).or_default() += count;
+        }
+        let mut states: Vec<_> = samples.into_iter().collect();
+        states.sort_unstable_by_key(|&(state, count)| (Reverse(count), state));
+        let StepEnd { start, end, exact, .. } = end;
+        self.episodes.push(Episode { start, end, exact, states });
+    }
+}
+
+fn take<K: Eq + Hash>(counts: &mut FxHashMap<K, u64>, key: K, samples: u64) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(samples);
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
