@@ -241,6 +241,25 @@ mod tests {
         assert!(profile.threads[1].event_loop.is_none());
     }
 
+    /// Both steps are in the first block, which ends the first; the second goes on in the next.
+    #[test]
+    fn the_end_of_one_step_leaves_the_next_one_open() {
+        let mut trace = Trace::new(100);
+        let looping = trace.thread("loop");
+        let sleep = trace.state(&[("nap", "app.py", 2)], Cause::Sleep);
+        for time in (0..600).step_by(10) {
+            let step = if time < 150 { (1, 0, true) } else { (2, 150, true) };
+            trace.sample(time, &[(looping, sleep, Some(step))]);
+            if time == 300 {
+                trace.cut();
+            }
+        }
+        let profile = trace.finish().0;
+        let looping = &profile.threads[0];
+        assert_eq!(looping.states.get(&(sleep, true)), Some(&60));
+        assert_eq!(looping.event_loop.as_ref().unwrap().episodes.len(), 2);
+    }
+
     #[test]
     fn counts_agree_with_each_other() {
         let profile = sleeper(1300);

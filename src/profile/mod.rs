@@ -11,6 +11,7 @@ mod lane;
 mod meta;
 mod reader;
 mod recording;
+mod snapshot;
 mod steps;
 
 pub use self::aggregate::{
@@ -22,3 +23,4 @@ pub use self::check::AbsorbError;
 pub use self::meta::{Meta, Quality, Usage};
 pub use self::reader::{Recording, RecordingError, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};
+pub use self::snapshot::{Snapshot, ThreadSnapshot};

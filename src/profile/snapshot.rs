@@ -43,8 +43,7 @@ impl Snapshot {
     /// already blocks its loop.
     #[must_use]
     pub fn tag(&self, thread: &ThreadSnapshot) -> Option<Tag> {
-        let blocking =
-            self.step_length(thread).is_some_and(|length| length >= self.meta.threshold);
+        let blocking = self.step_length(thread).is_some_and(|length| length >= self.meta.threshold);
         let state = self.tables.states.get(thread.state)?;
         Some(if blocking { Tag::EventLoopBlocking } else { state.tag })
     }

@@ -47,8 +47,11 @@ impl Profile {
 
     /// Ends a thread's step: when it was too long, its samples are those of a blocked loop.
     pub(super) fn end_step(&mut self, end: StepEnd) {
-        let is_open = self.open_steps.get(&end.thread).is_some_and(|open| open.step == end.step);
-        let Some(open) = self.open_steps.remove(&end.thread).filter(|_| is_open) else { return };
+        // The end of a step that is over already says nothing about the one that is open now.
+        if self.open_steps.get(&end.thread).is_none_or(|open| open.step != end.step) {
+            return;
+        }
+        let Some(open) = self.open_steps.remove(&end.thread) else { return };
         let length = end.end.since(end.start);
         let blocking = length >= self.meta.threshold;
         if blocking {

@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
 use crate::model::{Attachment, Nanos, Sample, StateId, Tables};
-use crate::profile::{AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
+use crate::profile::{
+    AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
 use crate::sampler::{
     AttachError, Pace, ProcessSampler, Stopped, Tick, monotonic_now, own_cpu_time, raise_priority,
 };
-use crate::target::{Process, ProcessState};
+use crate::target::{Process, ProcessState, syscall_name};
 
 /// How often a block is cut: what a crash may lose.
 const BLOCK_LENGTH: Nanos = Nanos::SECOND;
@@ -84,7 +85,6 @@ impl Observer for () {
 }
 
 /// Samples a process into a profile.
-#[derive(Debug)]
 pub struct Session<'c> {
     sampler: ProcessSampler,
     classifier: Classifier<'c>,
@@ -123,7 +123,7 @@ impl<'c> Session<'c> {
         let since = Accounts::now(&sampler);
         let mut session = Self {
             sampler,
-            classifier: Classifier::new(catalog),
+            classifier: Classifier::new(catalog, syscall_name),
             options,
             tables: Tables::default(),
             builder: BlockBuilder::new(),
@@ -204,14 +204,13 @@ impl<'c> Session<'c> {
                 break;
             }
         }
-        let threads = self.sample.threads.iter().zip(&self.states).map(|(thread, state)| {
-            ThreadSnapshot {
+        let threads =
+            self.sample.threads.iter().zip(&self.states).map(|(thread, state)| ThreadSnapshot {
                 thread: thread.thread,
                 state: *state,
                 holds_gil: thread.attachment == Attachment::Holder,
                 step: thread.event_loop.and_then(|event_loop| event_loop.step),
-            }
-        });
+            });
         Snapshot {
             meta: self.profile.meta.clone(),
             tables: self.tables.clone(),
