@@ -283,7 +283,7 @@ fn is_readable(descriptor: &OwnedFd) -> bool {
 mod tests {
     use super::{OpenError, Process, ProcessState, all_pids};
     use crate::model::{Nanos, Pid};
-    use crate::target::testing::Program;
+    use crate::target::testing::{Program, as_other_user};
 
     #[test]
     fn a_process_has_an_identity_until_it_ends() {
@@ -323,17 +323,9 @@ mod tests {
     #[test]
     fn a_process_of_another_user_is_refused_with_a_hint() {
         let program = Program::python("print('ready'); input()");
-        let pid = program.pid();
-        let attempt = move || {
-            // Only this thread's rights change: the system call is not glibc's wrapper for all.
-            let other = rustix::process::Uid::from_raw(65_534);
-            if rustix::process::geteuid().is_root() {
-                rustix::thread::set_thread_res_uid(other, other, other).unwrap();
-                return Process::open(pid);
-            }
-            Process::open(1)
-        };
-        let error = std::thread::spawn(attempt).join().unwrap().unwrap_err();
+        // The first process is root's, wherever we are not.
+        let pid = if rustix::process::geteuid().is_root() { program.pid() } else { 1 };
+        let error = as_other_user(move || Process::open(pid)).unwrap_err();
         assert!(matches!(error, OpenError::Permission { .. }), "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("SYS_PTRACE")), "{error:?}");
         assert!(!error.to_string().contains('\n'));
