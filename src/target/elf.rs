@@ -256,7 +256,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
     use std::process::Command;
 
-    use super::{ElfError, ElfImage, is_mapped};
+    use super::{Elf, ElfError, ElfImage, is_mapped};
     use crate::model::Address;
     use crate::target::testing::{Program, as_other_user};
     use crate::target::{Mapping, Memory, Process, Span};
@@ -350,6 +350,32 @@ mod tests {
         assert!(is_mapped(&process, first, &file));
         file.write_at(b"\x01", 0x28).unwrap();
         assert!(!is_mapped(&process, first, &file));
+    }
+
+    #[test]
+    fn no_file_makes_it_panic_or_take_much_memory() {
+        let program = Program::python("print('ready'); input()");
+        let process = program.process();
+        let first = &interpreter(&process)[0];
+        let whole = fs::read(first.path.as_deref().unwrap()).unwrap();
+        let shape = Elf::parse_header(&whole).unwrap();
+        let table = shape.e_shoff as usize;
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut usable = 0;
+        for _ in 0..300 {
+            let file = tempfile::tempfile().unwrap();
+            file.write_at(&whole[..4096], 0).unwrap();
+            file.write_at(&whole[table..], table as u64).unwrap();
+            for (start, len) in [(16, 48), (64, 500), (table, whole.len() - table)] {
+                let at = (start + random.usize(..len)) as u64;
+                file.write_at(&[random.u8(..)], at).unwrap();
+            }
+            if let Ok(image) = ElfImage::from_file(file, first) {
+                usable += 1;
+                let _ = (image.symbol("_PyRuntime"), image.section(".bss"));
+            }
+        }
+        assert!(usable > 0 && usable < 300, "{usable}");
     }
 
     #[test]
