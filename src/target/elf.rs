@@ -252,12 +252,13 @@ fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, ElfError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
     use std::process::Command;
 
-    use super::{ElfError, ElfImage};
+    use super::{Elf, ElfError, ElfImage, is_mapped};
     use crate::model::Address;
-    use crate::target::testing::Program;
+    use crate::target::testing::{Program, as_other_user};
     use crate::target::{Mapping, Memory, Process, Span};
 
     /// The mappings of the file that has the interpreter's symbols.
@@ -306,12 +307,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_deleted_program_is_still_read_and_a_replaced_one_never() {
+    /// Looks at a program before and after its file is replaced.
+    fn look_at_a_replaced_program() {
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("sleeper");
-        let sleep =
-            ["/usr/bin/sleep", "/bin/sleep"].into_iter().find(|path| fs::exists(path).unwrap());
+        let places = ["/usr/bin/sleep", "/bin/sleep"];
+        let sleep = places.into_iter().find(|path| fs::exists(path).unwrap());
         fs::copy(sleep.unwrap(), &copy).unwrap();
         let mut child = Command::new(&copy).arg("60").spawn().unwrap();
         let process = Process::open(child.id() as i32).unwrap();
@@ -328,6 +329,53 @@ mod tests {
         child.wait().unwrap();
         assert!(mapping.deleted);
         assert!(before.is_some() && after.unwrap().section(".text") == before);
+    }
+
+    #[test]
+    fn a_deleted_program_is_still_read_and_a_replaced_one_never() {
+        look_at_a_replaced_program();
+        // Without root's capabilities the mapping itself cannot be opened: by path, then by exe.
+        as_other_user(look_at_a_replaced_program);
+    }
+
+    #[test]
+    fn a_file_that_begins_otherwise_is_not_the_mapped_one() {
+        let program = Program::python("print('ready'); input()");
+        let process = program.process();
+        let first = &interpreter(&process)[0];
+        let path = first.path.as_deref().unwrap();
+        let copy = tempfile::NamedTempFile::new().unwrap();
+        fs::copy(path, copy.path()).unwrap();
+        let file = File::options().read(true).write(true).open(copy.path()).unwrap();
+        assert!(is_mapped(&process, first, &file));
+        file.write_at(b"\x01", 0x28).unwrap();
+        assert!(!is_mapped(&process, first, &file));
+    }
+
+    #[test]
+    fn no_file_makes_it_panic_or_take_much_memory() {
+        let program = Program::python("print('ready'); input()");
+        let process = program.process();
+        let first = &interpreter(&process)[0];
+        let whole = fs::read(first.path.as_deref().unwrap()).unwrap();
+        let shape = Elf::parse_header(&whole).unwrap();
+        let table = shape.e_shoff as usize;
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut usable = 0;
+        for _ in 0..300 {
+            let file = tempfile::tempfile().unwrap();
+            file.write_at(&whole[..4096], 0).unwrap();
+            file.write_at(&whole[table..], table as u64).unwrap();
+            for (start, len) in [(16, 48), (64, 500), (table, whole.len() - table)] {
+                let at = (start + random.usize(..len)) as u64;
+                file.write_at(&[random.u8(..)], at).unwrap();
+            }
+            if let Ok(image) = ElfImage::from_file(file, first) {
+                usable += 1;
+                let _ = (image.symbol("_PyRuntime"), image.section(".bss"));
+            }
+        }
+        assert!(usable > 0 && usable < 300, "{usable}");
     }
 
     #[test]

@@ -236,7 +236,7 @@ fn reason(error: &io::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{KernelThread, Report};
+    use super::{KernelThread, NOT_OFFERED, Report};
     use crate::model::{Activity, Tables, WaitKind};
     use crate::target::testing::{Program, eventually};
     use crate::target::waits::Call;
@@ -283,6 +283,24 @@ mod tests {
         program.reap();
         assert!(activity(&process, &thread).is_err() && thread.schedule().is_err());
         assert!(KernelThread::open(&process, process.pid()).is_err());
+    }
+
+    #[test]
+    fn without_the_file_a_sleeping_thread_is_not_guessed_at() {
+        for (script, expected) in [
+            ("import time; print('ready'); time.sleep(60)", Activity::Unreadable(NOT_OFFERED)),
+            ("print('ready')\nwhile True: pass", Activity::Running),
+        ] {
+            let program = Program::python(script);
+            let process = program.process();
+            let mut thread = KernelThread::open(&process, process.pid()).unwrap();
+            thread.syscall = Err(NOT_OFFERED);
+            let found = eventually(|| match activity(&process, &thread).unwrap() {
+                found if found == expected => Ok(()),
+                other => Err(other),
+            });
+            assert_eq!(found, Ok(()));
+        }
     }
 
     #[test]

@@ -3,24 +3,21 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use nix::unistd;
 use procfs::FromRead;
 use procfs::process::{Stat, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use crate::model::{Address, Nanos, Pid, Tid};
+use crate::model::{Address, Pid, Tid};
 
 use super::elf::{ElfError, ElfImage};
 use super::maps::{self, Mapping};
 use super::memory::{LiveMemory, Memory, ReadError, Span};
 use super::privileges::Denial;
-use super::quota;
 
 /// Why a process could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -102,13 +99,6 @@ struct Handles {
     /// The pidfd, where the kernel has them (Linux 5.3): it becomes readable when the process
     /// ends, which is the cheapest question there is.
     exit: Option<OwnedFd>,
-}
-
-/// The process stays stopped as long as this lives.
-pub struct Pause {
-    _lock: remoteprocess::Lock,
-    /// `ptrace` knows the thread that attached: only that one can detach.
-    _not_send: std::marker::PhantomData<*const ()>,
 }
 
 /// The largest file of text taken from a process's folder, in bytes.
@@ -221,91 +211,6 @@ impl Process {
         Ok(tids)
     }
 
-    /// The words of its command line; what is not UTF-8 is replaced. Empty when it cannot be read.
-    #[must_use]
-    pub fn command_line(&self) -> Vec<String> {
-        let bytes = self.bytes("cmdline").unwrap_or_default();
-        // A program that overwrites its title leaves a tail of zeros.
-        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        if end == 0 {
-            return Vec::new();
-        }
-        let words = bytes[..end].split(|&byte| byte == 0);
-        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-    }
-
-    /// The name that the kernel has for a thread (at most 15 bytes).
-    #[must_use]
-    pub fn thread_name(&self, tid: Tid) -> Option<String> {
-        let bytes = self.bytes(&format!("task/{tid}/comm")).ok()?;
-        Some(String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned())
-    }
-
-    /// Its children, and theirs.
-    #[must_use]
-    pub fn children(&self) -> Vec<Pid> {
-        let found = remoteprocess::Process::new(self.pid).and_then(|p| p.child_processes());
-        found.unwrap_or_default().into_iter().map(|(child, _parent)| child).collect()
-    }
-
-    /// How many CPUs it can use: what its affinity and the quotas of its cgroup and of the
-    /// cgroups above allow; a fraction where a quota is one.
-    #[must_use]
-    pub fn usable_cpus(&self) -> f64 {
-        let allowed = affinity(self.pid);
-        let groups = self.file("cgroup").ok();
-        groups.and_then(quota::cpu_quota).map_or(allowed, |quota| quota.min(allowed))
-    }
-
-    /// The memory that it occupies, in bytes; 0 when it has ended.
-    #[must_use]
-    pub fn resident_bytes(&self) -> u64 {
-        self.stat().map_or(0, |stat| stat.rss.saturating_mul(rustix::param::page_size() as u64))
-    }
-
-    /// The CPU time that all its threads have used, those that ended among them; 0 when it has ended.
-    #[must_use]
-    pub fn cpu_time(&self) -> Nanos {
-        // The clock is exact to the nanosecond, `stat` to a tick.
-        let clock = nix::time::clock_getcpuclockid(unistd::Pid::from_raw(self.pid));
-        if let Ok(time) = clock.and_then(nix::time::ClockId::now) {
-            return Nanos::from(std::time::Duration::from(time));
-        }
-        let ticks = self.stat().map_or(0, |stat| stat.utime.saturating_add(stat.stime));
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Nanos(ticks.saturating_mul(Nanos::SECOND.0 / per_second))
-    }
-
-    /// Stops all its threads until the value is dropped.
-    ///
-    /// # Errors
-    /// When it has ended, or may not be traced, or is traced already.
-    pub fn pause(&self) -> Result<Pause, PauseError> {
-        if self.state() != ProcessState::Alive {
-            return Err(PauseError("it has ended".to_owned()));
-        }
-        let lock = remoteprocess::Process::new(self.pid).and_then(|process| process.lock());
-        let lock = lock.map_err(|error| PauseError(error.to_string()))?;
-        Ok(Pause { _lock: lock, _not_send: std::marker::PhantomData })
-    }
-
-    /// The file that it runs, as it sees it; empty when it cannot be told.
-    #[must_use]
-    pub fn executable(&self) -> PathBuf {
-        let link = rustix::fs::readlinkat(self.folder(), "exe", Vec::new());
-        let mut path = link.map(std::ffi::CString::into_bytes).unwrap_or_default();
-        if path.ends_with(maps::DELETED) {
-            path.truncate(path.len() - maps::DELETED.len());
-        }
-        PathBuf::from(std::ffi::OsString::from_vec(path))
-    }
-
-    /// The user whose rights it has; `None` when it has ended.
-    #[must_use]
-    pub fn owner_uid(&self) -> Option<u32> {
-        self.status().ok().map(|status| status.euid)
-    }
-
     /// Opens a file of its folder in `/proc`.
     pub(super) fn file(&self, name: &str) -> io::Result<File> {
         self.open_at(name, OFlags::empty())
@@ -336,21 +241,18 @@ impl Process {
         Ok(bytes)
     }
 
-    fn stat(&self) -> io::Result<Stat> {
+    /// Its `stat` file.
+    pub(super) fn stat(&self) -> io::Result<Stat> {
         let bytes = self.bytes("stat")?;
         Stat::from_read(&*bytes).map_err(io::Error::other)
     }
 
+    /// Its `status` file.
     pub(super) fn status(&self) -> io::Result<Status> {
         let bytes = self.bytes("status")?;
         Status::from_read(&*bytes).map_err(io::Error::other)
     }
 }
-
-/// Why a process could not be stopped.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot stop the process: {0}")]
-pub struct PauseError(String);
 
 /// The numbers of all processes that can be seen.
 ///
@@ -377,24 +279,11 @@ fn is_readable(descriptor: &OwnedFd) -> bool {
     !matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
 }
 
-/// How many CPUs the scheduler may put a process on.
-fn affinity(pid: Pid) -> f64 {
-    let set = nix::sched::sched_getaffinity(unistd::Pid::from_raw(pid));
-    let count = set.map_or(0, |set| {
-        (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count()
-    });
-    if count > 0 {
-        count as f64
-    } else {
-        std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{OpenError, Process, ProcessState, all_pids};
     use crate::model::{Nanos, Pid};
-    use crate::target::testing::{Program, eventually};
+    use crate::target::testing::{Program, as_other_user};
 
     #[test]
     fn a_process_has_an_identity_until_it_ends() {
@@ -432,62 +321,11 @@ mod tests {
     }
 
     #[test]
-    fn children_are_found_with_theirs() {
-        let mut program = Program::python(
-            "import subprocess, sys\n\
-             inner = 'import subprocess; p = subprocess.Popen([\"sleep\", \"60\"]); print(p.pid, flush=True); p.wait()'\n\
-             p = subprocess.Popen([sys.executable, '-c', inner], stdout=subprocess.PIPE, text=True)\n\
-             sleeper = int(p.stdout.readline())\n\
-             print('ready')\n\
-             print(p.pid, sleeper)\n\
-             input()\n",
-        );
-        let line = program.line();
-        let mut expected: Vec<Pid> = line.split(' ').map(|pid| pid.parse().unwrap()).collect();
-        let mut found = program.process().children();
-        found.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn affinity_bounds_the_usable_cpus() {
-        let program = Program::python(
-            "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print('ready'); input()",
-        );
-        let cpus = program.process().usable_cpus();
-        assert!(cpus > 0.0 && cpus <= 1.0, "{cpus}");
-    }
-
-    #[test]
-    fn a_paused_process_uses_no_time() {
-        let program = Program::python("print('ready')\nwhile True: pass");
-        let process = program.process();
-        let pause = process.pause().unwrap();
-        let before = process.cpu_time();
-        // A tick, and another process's turn, would show it.
-        for _ in 0..200 {
-            std::thread::yield_now();
-        }
-        assert_eq!(process.cpu_time(), before);
-        drop(pause);
-        eventually(|| if process.cpu_time() > before { Ok(()) } else { Err(()) }).unwrap();
-    }
-
-    #[test]
     fn a_process_of_another_user_is_refused_with_a_hint() {
         let program = Program::python("print('ready'); input()");
-        let pid = program.pid();
-        let attempt = move || {
-            // Only this thread's rights change: the system call is not glibc's wrapper for all.
-            let other = rustix::process::Uid::from_raw(65_534);
-            if rustix::process::geteuid().is_root() {
-                rustix::thread::set_thread_res_uid(other, other, other).unwrap();
-                return Process::open(pid);
-            }
-            Process::open(1)
-        };
-        let error = std::thread::spawn(attempt).join().unwrap().unwrap_err();
+        // The first process is root's, wherever we are not.
+        let pid = if rustix::process::geteuid().is_root() { program.pid() } else { 1 };
+        let error = as_other_user(move || Process::open(pid)).unwrap_err();
         assert!(matches!(error, OpenError::Permission { .. }), "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("SYS_PTRACE")), "{error:?}");
         assert!(!error.to_string().contains('\n'));

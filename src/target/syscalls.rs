@@ -15,14 +15,10 @@ pub(super) enum Shape {
     Child,
     /// `clone(flags, …)`: waits only when the child borrows the memory (`CLONE_VFORK`).
     Clone,
-    /// `epoll_wait(epoll, events, count, timeout in ms, …)`.
-    Epoll,
-    /// `epoll_pwait2(epoll, events, count, timeout, …)`.
-    EpollTimespec,
-    /// `poll(descriptors, count, timeout in ms)`.
-    Poll,
-    /// `ppoll(descriptors, count, timeout, …)`.
-    PollTimespec,
+    /// `epoll_wait(epoll, events, count, timeout, …)`.
+    Epoll(Timeout),
+    /// `poll(descriptors, count, timeout, …)`.
+    Poll(Timeout),
     /// `select(count, reads, writes, exceptions, timeout, …)`.
     Select,
     /// The first argument is a descriptor.
@@ -39,6 +35,25 @@ pub(super) enum Shape {
     Restart,
     /// Nothing that is told apart.
     Other,
+}
+
+/// How the length of a wait is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timeout {
+    /// In milliseconds; for ever when negative.
+    Milliseconds,
+    /// By a pointer to it; for ever when null.
+    Pointer,
+}
+
+impl Timeout {
+    /// Whether the wait ends by itself.
+    pub fn ends(self, argument: u64) -> bool {
+        match self {
+            Self::Milliseconds => argument as i32 >= 0,
+            Self::Pointer => argument != 0,
+        }
+    }
 }
 
 /// Declares a function that gives for a call its name, from the constant's, and its shape.
@@ -59,9 +74,9 @@ calls! { everywhere:
     Shape::Sleep => [SYS_clock_nanosleep, SYS_nanosleep];
     Shape::Child => [SYS_wait4, SYS_waitid, SYS_clone3];
     Shape::Clone => [SYS_clone];
-    Shape::Epoll => [SYS_epoll_pwait];
-    Shape::EpollTimespec => [SYS_epoll_pwait2];
-    Shape::PollTimespec => [SYS_ppoll];
+    Shape::Epoll(Timeout::Milliseconds) => [SYS_epoll_pwait];
+    Shape::Epoll(Timeout::Pointer) => [SYS_epoll_pwait2];
+    Shape::Poll(Timeout::Pointer) => [SYS_ppoll];
     Shape::Select => [SYS_pselect6];
     Shape::Descriptor(Operation::Read) => [
         SYS_read, SYS_pread64, SYS_readv, SYS_preadv, SYS_preadv2, SYS_recvfrom, SYS_recvmsg,
@@ -109,8 +124,8 @@ calls! { everywhere:
 #[cfg(target_arch = "x86_64")]
 calls! { only_here:
     Shape::Child => [SYS_fork, SYS_vfork];
-    Shape::Epoll => [SYS_epoll_wait];
-    Shape::Poll => [SYS_poll];
+    Shape::Epoll(Timeout::Milliseconds) => [SYS_epoll_wait];
+    Shape::Poll(Timeout::Milliseconds) => [SYS_poll];
     Shape::Select => [SYS_select];
     Shape::Descriptor(Operation::Read) => [SYS_getdents];
     Shape::Descriptor(Operation::Control) => [SYS_dup2];
@@ -143,13 +158,13 @@ pub fn syscall_name(number: i64) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, shape, syscall_name};
+    use super::{Shape, Timeout, shape, syscall_name};
 
     #[test]
     fn calls_have_the_names_of_their_manual_pages() {
         assert_eq!(syscall_name(libc::SYS_futex), Some("futex"));
         assert_eq!(syscall_name(libc::SYS_clock_nanosleep), Some("clock_nanosleep"));
-        assert_eq!(shape(libc::SYS_ppoll), Shape::PollTimespec);
+        assert_eq!(shape(libc::SYS_ppoll), Shape::Poll(Timeout::Pointer));
         assert_eq!(syscall_name(-1), None);
         assert_eq!(shape(i64::MAX), Shape::Other);
     }

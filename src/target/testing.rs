@@ -104,3 +104,17 @@ pub fn eventually<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, 
         }
     }
 }
+
+/// Runs something with the rights of no user in particular, where we are root; else as we are.
+///
+/// Only one thread's rights change: it is the system call, and not glibc's wrapper for all.
+pub fn as_other_user<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'static) -> T {
+    let lowered = || {
+        if rustix::process::geteuid().is_root() {
+            let other = rustix::process::Uid::from_raw(65_534);
+            rustix::thread::set_thread_res_uid(other, other, other).unwrap();
+        }
+        action()
+    };
+    std::thread::spawn(lowered).join().unwrap()
+}

@@ -46,10 +46,8 @@ pub(super) fn decode(call: &Call, context: &mut Context) -> (WaitKind, bool) {
         Shape::Sleep => (WaitKind::Sleep, true),
         Shape::Child => (WaitKind::Child, false),
         Shape::Clone if first & libc::CLONE_VFORK as u64 != 0 => (WaitKind::Child, false),
-        Shape::Epoll => (context.epoll(fd), fourth as i32 >= 0),
-        Shape::EpollTimespec => (context.epoll(fd), fourth != 0),
-        Shape::Poll => (context.poll(first, second), third as i32 >= 0),
-        Shape::PollTimespec => (context.poll(first, second), third != 0),
+        Shape::Epoll(timeout) => (context.epoll(fd), timeout.ends(fourth)),
+        Shape::Poll(timeout) => (context.poll(first, second), timeout.ends(third)),
         Shape::Select => (context.select(first, [second, third, fourth]), fifth != 0),
         Shape::Descriptor(operation) => (context.descriptor(operation, fd), false),
         Shape::Fcntl => {

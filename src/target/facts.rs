@@ -1,0 +1,133 @@
+//! What the kernel tells of a process as a whole.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use nix::unistd;
+
+use crate::model::{Nanos, Pid, Tid};
+
+use super::maps;
+use super::process::Process;
+use super::quota;
+
+impl Process {
+    /// The words of its command line; what is not UTF-8 is replaced. Empty when it cannot be read.
+    #[must_use]
+    pub fn command_line(&self) -> Vec<String> {
+        let bytes = self.bytes("cmdline").unwrap_or_default();
+        // A program that overwrites its title leaves a tail of zeros.
+        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if end == 0 {
+            return Vec::new();
+        }
+        let words = bytes[..end].split(|&byte| byte == 0);
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    /// The name that the kernel has for a thread (at most 15 bytes).
+    #[must_use]
+    pub fn thread_name(&self, tid: Tid) -> Option<String> {
+        let bytes = self.bytes(&format!("task/{tid}/comm")).ok()?;
+        Some(String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned())
+    }
+
+    /// Its children, and theirs.
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        let found = remoteprocess::Process::new(self.pid()).and_then(|p| p.child_processes());
+        found.unwrap_or_default().into_iter().map(|(child, _parent)| child).collect()
+    }
+
+    /// How many CPUs it can use: what its affinity and the quotas of its cgroup and of the
+    /// cgroups above allow; a fraction where a quota is one.
+    #[must_use]
+    pub fn usable_cpus(&self) -> f64 {
+        let allowed = affinity(self.pid());
+        let groups = self.file("cgroup").ok();
+        groups.and_then(quota::cpu_quota).map_or(allowed, |quota| quota.min(allowed))
+    }
+
+    /// The memory that it occupies, in bytes; 0 when it has ended.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.stat().map_or(0, |stat| stat.rss.saturating_mul(rustix::param::page_size() as u64))
+    }
+
+    /// The CPU time that all its threads have used, those that ended among them; 0 when it has ended.
+    #[must_use]
+    pub fn cpu_time(&self) -> Nanos {
+        // The clock is exact to the nanosecond, `stat` to a tick.
+        let clock = nix::time::clock_getcpuclockid(unistd::Pid::from_raw(self.pid()));
+        if let Ok(time) = clock.and_then(nix::time::ClockId::now) {
+            return Nanos::from(std::time::Duration::from(time));
+        }
+        let ticks = self.stat().map_or(0, |stat| stat.utime.saturating_add(stat.stime));
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Nanos(ticks.saturating_mul(Nanos::SECOND.0 / per_second))
+    }
+
+    /// The file that it runs, as it sees it; empty when it cannot be told.
+    #[must_use]
+    pub fn executable(&self) -> PathBuf {
+        let link = rustix::fs::readlinkat(self.folder(), "exe", Vec::new());
+        let mut path = link.map(std::ffi::CString::into_bytes).unwrap_or_default();
+        if path.ends_with(maps::DELETED) {
+            path.truncate(path.len() - maps::DELETED.len());
+        }
+        PathBuf::from(std::ffi::OsString::from_vec(path))
+    }
+
+    /// The user whose rights it has; `None` when it has ended.
+    #[must_use]
+    pub fn owner_uid(&self) -> Option<u32> {
+        self.status().ok().map(|status| status.euid)
+    }
+}
+
+/// How many CPUs the scheduler may put a process on.
+fn affinity(pid: Pid) -> f64 {
+    let set = nix::sched::sched_getaffinity(unistd::Pid::from_raw(pid));
+    let count = set.map_or(0, |set| {
+        (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count()
+    });
+    if count > 0 {
+        count as f64
+    } else {
+        std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Pid;
+    use crate::target::testing::Program;
+
+    #[test]
+    fn children_are_found_with_theirs() {
+        let mut program = Program::python(
+            "import subprocess, sys\n\
+             inner = 'import subprocess; p = subprocess.Popen([\"sleep\", \"60\"]); print(p.pid, flush=True); p.wait()'\n\
+             p = subprocess.Popen([sys.executable, '-c', inner], stdout=subprocess.PIPE, text=True)\n\
+             sleeper = int(p.stdout.readline())\n\
+             print('ready')\n\
+             print(p.pid, sleeper)\n\
+             input()\n",
+        );
+        let line = program.line();
+        let mut expected: Vec<Pid> = line.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        let mut found = program.process().children();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn affinity_bounds_the_usable_cpus() {
+        let program = Program::python(
+            "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print('ready'); input()",
+        );
+        let cpus = program.process().usable_cpus();
+        assert!(cpus > 0.0 && cpus <= 1.0, "{cpus}");
+    }
+}
