@@ -1,0 +1,320 @@
+//! What the process did on average: the numbers that the verdict is made of.
+
+use std::ops::AddAssign;
+
+use crate::model::{Cause, StateId, ThreadId};
+use crate::profile::{Profile, Second, ThreadProfile, Usage};
+
+use super::site;
+use super::words::{ramp, ratio};
+
+/// What a span of the recording adds up to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    /// Samples of the process.
+    pub(super) samples: f64,
+    /// Thread samples by cause, in the order of [`Cause::ALL`].
+    pub(super) causes: [f64; Cause::ALL.len()],
+    /// Of the thread samples with cause `lock`: those that wait to enter a critical section.
+    pub(super) entering: f64,
+    /// Of the thread samples with cause `parked`: event loops in their own selector.
+    pub(super) selecting: f64,
+    /// CPU time in seconds.
+    pub(super) cpu: f64,
+    /// Time in run queues in seconds.
+    pub(super) queued: f64,
+    /// Time on the clock in seconds.
+    pub(super) elapsed: f64,
+}
+
+impl Totals {
+    /// Thread samples with a cause.
+    pub(super) fn of_cause(&self, cause: Cause) -> f64 {
+        self.causes.get(cause as usize).copied().unwrap_or_default()
+    }
+
+    /// Thread samples of any cause.
+    pub(super) fn thread_samples(&self) -> f64 {
+        self.causes.iter().sum()
+    }
+
+    fn add_usage(&mut self, usage: &Usage) {
+        self.cpu += usage.cpu.seconds();
+        self.queued += usage.queued.seconds();
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, more: Self) {
+        self.samples += more.samples;
+        for (sum, more) in self.causes.iter_mut().zip(more.causes) {
+            *sum += more;
+        }
+        self.entering += more.entering;
+        self.selecting += more.selecting;
+        self.cpu += more.cpu;
+        self.queued += more.queued;
+        self.elapsed += more.elapsed;
+    }
+}
+
+/// Adds up thread samples; knows what each state means for the totals.
+pub(super) struct Adder<'a> {
+    profile: &'a Profile,
+    entering: Vec<bool>,
+}
+
+impl<'a> Adder<'a> {
+    pub(super) fn new(profile: &'a Profile) -> Self {
+        let tables = &profile.tables;
+        let enters = |state| site::enters_critical_section(tables, state);
+        let states = tables.states.iter();
+        let entering =
+            states.map(|(_, state)| state.cause == Cause::Lock && enters(state)).collect();
+        Self { profile, entering }
+    }
+
+    /// The whole recording.
+    pub(super) fn whole(&self) -> Totals {
+        let quality = &self.profile.quality;
+        let mut totals = Totals {
+            samples: quality.samples as f64,
+            elapsed: quality.elapsed.seconds(),
+            ..Totals::default()
+        };
+        totals.add_usage(&self.profile.usage);
+        for (index, thread) in self.profile.threads.iter().enumerate() {
+            for (&(state, _), &samples) in &thread.states {
+                self.add(&mut totals, ThreadId::from(index), state, samples);
+            }
+        }
+        totals
+    }
+
+    /// One second of it. Its time on the clock is its share of the samples, since the first and
+    /// the last second are cut.
+    pub(super) fn second(&self, second: &Second) -> Totals {
+        let quality = &self.profile.quality;
+        let share = ratio(second.samples as f64, quality.samples as f64);
+        let mut totals = Totals {
+            samples: second.samples as f64,
+            elapsed: quality.elapsed.seconds() * share,
+            ..Totals::default()
+        };
+        totals.add_usage(&second.usage);
+        for (&(thread, state, _), &samples) in &second.states {
+            self.add(&mut totals, thread, state, samples);
+        }
+        totals
+    }
+
+    /// Threads that are not Python's count while they use a CPU or want one (a numeric library's
+    /// own pool); what they wait for otherwise is no concern of the program's.
+    fn add(&self, totals: &mut Totals, thread: ThreadId, id: StateId, samples: u64) {
+        let tables = &self.profile.tables;
+        let Some(state) = tables.states.get(id) else { return };
+        let python = tables.thread(thread).is_some_and(|info| info.python);
+        if !python && !matches!(state.cause, Cause::Native | Cause::CpuWait) {
+            return;
+        }
+        let samples = samples as f64;
+        if let Some(sum) = totals.causes.get_mut(state.cause as usize) {
+            *sum += samples;
+        }
+        if self.entering.get(usize::from(id)).is_some_and(|&entering| entering) {
+            totals.entering += samples;
+        }
+        let profile = self.profile.threads.get(usize::from(thread));
+        let runs_loop = profile.is_some_and(|thread| thread.event_loop.is_some());
+        if state.cause == Cause::Parked && runs_loop {
+            totals.selecting += samples;
+        }
+    }
+}
+
+/// What is known of the recording as a whole only, and not second by second.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Facts {
+    /// Whether a GIL is in force.
+    pub(super) gil: bool,
+    /// CPUs that the process may use; infinite when not known.
+    pub(super) usable_cpus: f64,
+    /// Python threads that were seen.
+    pub(super) python_threads: u64,
+    /// Thread samples that were rejected.
+    pub(super) rejected: f64,
+    /// Share of the process samples at which a thread had the GIL.
+    pub(super) held: f64,
+    /// The largest share of the process samples at which one and the same thread used or wanted a CPU.
+    pub(super) busiest: f64,
+    /// The same of the threads that run an event loop.
+    pub(super) busiest_loop: f64,
+    /// The largest share of the time at which a loop was blocked by what its own step did, waits
+    /// for the GIL and for a CPU left out.
+    pub(super) blocked: f64,
+    /// The longest such step in seconds.
+    pub(super) longest_block: f64,
+}
+
+impl Facts {
+    fn of(profile: &Profile) -> Self {
+        let samples = profile.quality.samples as f64;
+        let usable = profile.meta.usable_cpus;
+        let mut facts = Self {
+            gil: profile.meta.gil,
+            usable_cpus: if usable > 0.0 { usable } else { f64::INFINITY },
+            rejected: profile.quality.rejected as f64,
+            ..Self::default()
+        };
+        for (index, thread) in profile.threads.iter().enumerate() {
+            let info = profile.tables.thread(ThreadId::from(index));
+            if thread.samples > 0 && info.is_some_and(|info| info.python) {
+                facts.python_threads += 1;
+            }
+            let busy = ratio(busy_samples(profile, thread), samples);
+            facts.busiest = facts.busiest.max(busy);
+            facts.held += ratio(thread.held as f64, samples);
+            if thread.event_loop.is_some() {
+                facts.busiest_loop = facts.busiest_loop.max(busy);
+                facts.add_blocks(profile, thread);
+            }
+        }
+        facts
+    }
+
+    fn add_blocks(&mut self, profile: &Profile, thread: &ThreadProfile) {
+        let mut blocked = 0.0;
+        for episode in thread.event_loop.iter().flat_map(|event_loop| &event_loop.episodes) {
+            let length = episode.end.since(episode.start).seconds();
+            let own = length * (1.0 - share_elsewhere(profile, &episode.states));
+            if own >= profile.meta.threshold.seconds() {
+                blocked += length;
+                self.longest_block = self.longest_block.max(length);
+            }
+        }
+        self.blocked = self.blocked.max(ratio(blocked, profile.quality.elapsed.seconds()));
+    }
+}
+
+/// The share of an episode at which it waited for the GIL or for a CPU: what other threads, or
+/// other processes, made of a step that would have been shorter without them.
+fn share_elsewhere(profile: &Profile, states: &[(StateId, u64)]) -> f64 {
+    let is_elsewhere = |id| {
+        let state = profile.tables.states.get(id);
+        state.is_some_and(|state| matches!(state.cause, Cause::Gil | Cause::CpuWait))
+    };
+    let all: u64 = states.iter().map(|&(_, samples)| samples).sum();
+    let elsewhere: u64 =
+        states.iter().filter(|&&(id, _)| is_elsewhere(id)).map(|&(_, samples)| samples).sum();
+    ratio(elsewhere as f64, all as f64)
+}
+
+fn busy_samples(profile: &Profile, thread: &ThreadProfile) -> f64 {
+    let is_busy = |id| {
+        let state = profile.tables.states.get(id);
+        state.is_some_and(|state| {
+            matches!(state.cause, Cause::Python | Cause::Native | Cause::CpuWait)
+        })
+    };
+    let busy = thread.states.iter().filter(|&(&(id, _), _)| is_busy(id));
+    busy.map(|(_, &samples)| samples).sum::<u64>() as f64
+}
+
+/// The process's load over a span: means over its samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    /// What the span adds up to.
+    pub(super) totals: Totals,
+    /// What is known of the whole recording only.
+    pub(super) facts: Facts,
+}
+
+impl Load {
+    /// The load over the whole recording.
+    pub(super) fn of(profile: &Profile) -> Self {
+        Self { totals: Adder::new(profile).whole(), facts: Facts::of(profile) }
+    }
+
+    /// The same with other totals: what resampling asks.
+    pub(super) const fn with(&self, totals: Totals) -> Self {
+        Self { totals, facts: self.facts }
+    }
+
+    /// Mean number of threads with a cause.
+    pub(super) fn mean(&self, cause: Cause) -> f64 {
+        ratio(self.totals.of_cause(cause), self.totals.samples)
+    }
+
+    /// Mean number of threads with any of these causes.
+    pub(super) fn mean_of(&self, causes: &[Cause]) -> f64 {
+        causes.iter().map(|&cause| self.mean(cause)).sum()
+    }
+
+    /// Mean number of threads that use a CPU or are ready for one.
+    pub(super) fn on_cpu(&self) -> f64 {
+        self.mean_of(&[Cause::Python, Cause::Native, Cause::CpuWait])
+    }
+
+    /// Of the work on CPUs: the share in C code that released the GIL.
+    pub(super) fn native_share(&self) -> f64 {
+        ratio(self.mean(Cause::Native), self.mean_of(&[Cause::Python, Cause::Native]))
+    }
+
+    /// Mean number of threads that wait to enter a critical section.
+    pub(super) fn entering(&self) -> f64 {
+        ratio(self.totals.entering, self.totals.samples)
+    }
+
+    /// Mean number of threads that wait for a signal from another thread.
+    pub(super) fn awaiting_signal(&self) -> f64 {
+        (self.mean(Cause::Lock) - self.entering()).max(0.0)
+    }
+
+    /// Mean number of threads that wait for something outside the process.
+    pub(super) fn waiting_outside(&self) -> f64 {
+        self.mean_of(&[Cause::Network, Cause::Disk, Cause::Pipe, Cause::Child])
+    }
+
+    /// Mean number of event loops in their own selector that count as waiting for I/O.
+    ///
+    /// What a loop waits for is not known: requests to come (idle) or answers (I/O). A loop that
+    /// gets work to do every now and then waits for I/O, and is given half the weight of a
+    /// thread that is known to; a loop that uses next to no CPU time is idle.
+    pub(super) fn loop_waits(&self) -> f64 {
+        let selecting = ratio(self.totals.selecting, self.totals.samples);
+        selecting * 0.5 * ramp(self.facts.busiest_loop, 0.02, 0.08)
+    }
+
+    /// Mean number of threads in input and output.
+    pub(super) fn io(&self) -> f64 {
+        self.waiting_outside() + self.loop_waits()
+    }
+
+    /// Mean number of threads that are neither idle by design nor asleep: that work, or wait for
+    /// something that holds them back.
+    pub(super) fn active(&self) -> f64 {
+        self.on_cpu() + self.mean(Cause::Gil) + self.entering() + self.io()
+    }
+
+    /// CPUs used, by the kernel's accounts.
+    pub(super) fn cpus_used(&self) -> f64 {
+        ratio(self.totals.cpu, self.totals.elapsed)
+    }
+
+    /// Mean number of threads in run queues, by the kernel's accounts.
+    pub(super) fn run_queue(&self) -> f64 {
+        ratio(self.totals.queued, self.totals.elapsed)
+    }
+
+    /// The share of the CPU time within reach that the process did not get.
+    ///
+    /// Within reach is what its threads asked for, at most the CPUs that it may use: more threads
+    /// than CPUs are the program's own doing. A process that may not use two CPUs at once can
+    /// never work in parallel; whatever it asks for in vain counts.
+    pub(super) fn starvation(&self) -> f64 {
+        let asked = self.cpus_used() + self.run_queue();
+        let usable = self.facts.usable_cpus;
+        let within_reach = if usable < 1.5 { asked } else { asked.min(usable) };
+        ratio((within_reach - self.cpus_used()).max(0.0), within_reach)
+    }
+}

@@ -1,0 +1,288 @@
+//! The numbers of a profile by name, each with what it is a ratio of.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use crate::model::{Cause, Nanos, ThreadId, Tid};
+use crate::profile::{LoopProfile, Profile};
+
+use super::bootstrap::Resamples;
+use super::load::{Load, Totals};
+use super::words::{ratio, rounded};
+
+/// A ratio of two named quantities.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measure {
+    /// Numerator by denominator.
+    pub value: f64,
+    /// Lower end of the interval that holds the value in 95 of 100 recordings of the same
+    /// program in the same state; none when the recording is too short to tell.
+    pub low: Option<f64>,
+    /// Upper end of it.
+    pub high: Option<f64>,
+    /// The numerator.
+    pub numerator: f64,
+    /// The denominator.
+    pub denominator: f64,
+    /// What is divided by what.
+    pub of: &'static str,
+}
+
+/// The measures of a process, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Measures(Vec<(&'static str, Measure)>);
+
+/// A measure's numerator and denominator, which resampling asks for again and again.
+type Parts = fn(&Totals) -> (f64, f64);
+
+/// The measures that can be told second by second.
+const BY_SECOND: [(&str, &str, Parts); 16] = [
+    ("gil_waiters", "thread samples waiting for the GIL / process samples", |t| {
+        by_cause(t, Cause::Gil)
+    }),
+    ("lock_waiters", "thread samples waiting to enter a critical section / process samples", |t| {
+        (t.entering, t.samples)
+    }),
+    ("cpus_used", "CPU seconds / seconds", |t| (t.cpu, t.elapsed)),
+    ("run_queue", "seconds of threads ready without a CPU / seconds", |t| (t.queued, t.elapsed)),
+    ("run_queue_share", "seconds ready without a CPU / seconds ready or on a CPU", |t| {
+        (t.queued, t.queued + t.cpu)
+    }),
+    ("threads_python", "thread samples running Python / process samples", |t| {
+        by_cause(t, Cause::Python)
+    }),
+    ("threads_native", "thread samples running native code / process samples", |t| {
+        by_cause(t, Cause::Native)
+    }),
+    ("threads_cpu_wait", "thread samples waiting for a CPU / process samples", |t| {
+        by_cause(t, Cause::CpuWait)
+    }),
+    ("threads_lock", "thread samples waiting for a lock or signal / process samples", |t| {
+        by_cause(t, Cause::Lock)
+    }),
+    ("threads_network", "thread samples waiting for the network / process samples", |t| {
+        by_cause(t, Cause::Network)
+    }),
+    ("threads_disk", "thread samples waiting for files / process samples", |t| {
+        by_cause(t, Cause::Disk)
+    }),
+    ("threads_pipe", "thread samples waiting for pipes / process samples", |t| {
+        by_cause(t, Cause::Pipe)
+    }),
+    ("threads_child", "thread samples waiting for children / process samples", |t| {
+        by_cause(t, Cause::Child)
+    }),
+    ("threads_sleep", "thread samples asleep / process samples", |t| by_cause(t, Cause::Sleep)),
+    ("threads_parked", "thread samples idle by design / process samples", |t| {
+        by_cause(t, Cause::Parked)
+    }),
+    ("threads_unknown", "thread samples not explained / process samples", |t| {
+        by_cause(t, Cause::Unknown)
+    }),
+];
+
+fn by_cause(totals: &Totals, cause: Cause) -> (f64, f64) {
+    (totals.of_cause(cause), totals.samples)
+}
+
+impl Measures {
+    /// The measures of a load, with their intervals.
+    pub(super) fn of(load: &Load, resamples: &Resamples) -> Self {
+        let facts = &load.facts;
+        let samples = load.totals.samples;
+        let whole = |value: f64, of| Measure {
+            value: rounded(value),
+            low: None,
+            high: None,
+            numerator: rounded(value * samples),
+            denominator: samples,
+            of,
+        };
+        let mut all = Vec::with_capacity(BY_SECOND.len() + 4);
+        if facts.gil {
+            all.push((
+                "gil_held",
+                whole(facts.held, "samples at which a thread had the GIL / process samples"),
+            ));
+        }
+        all.push((
+            "busiest_thread",
+            whole(
+                facts.busiest,
+                "samples at which one thread used or wanted a CPU / process samples",
+            ),
+        ));
+        if facts.usable_cpus.is_finite() {
+            let (used, usable) = (load.cpus_used(), facts.usable_cpus);
+            let of = "CPUs used / CPUs that the process may use";
+            let measure = Measure {
+                value: rounded(ratio(used, usable)),
+                numerator: rounded(used),
+                denominator: usable,
+                ..whole(0.0, of)
+            };
+            all.push(("usable_cpus_used", measure));
+        }
+        all.extend(
+            BY_SECOND
+                .iter()
+                .map(|&(name, of, parts)| (name, measure(&load.totals, resamples, of, parts))),
+        );
+        Self(all)
+    }
+
+    /// The measure with that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Measure> {
+        self.0.iter().find(|(other, _)| *other == name).map(|(_, measure)| measure)
+    }
+}
+
+impl Serialize for Measures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, measure)| (name, measure)))
+    }
+}
+
+fn measure(totals: &Totals, resamples: &Resamples, of: &'static str, parts: Parts) -> Measure {
+    let (numerator, denominator) = parts(totals);
+    let interval = resamples.interval(|totals| {
+        let (numerator, denominator) = parts(totals);
+        ratio(numerator, denominator)
+    });
+    Measure {
+        value: rounded(ratio(numerator, denominator)),
+        low: interval.map(|interval| rounded(interval.low)),
+        high: interval.map(|interval| rounded(interval.high)),
+        numerator: rounded(numerator),
+        denominator: rounded(denominator),
+        of,
+    }
+}
+
+/// What one thread did, in samples; all shares of it are of `samples`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ThreadMeasures {
+    /// The native thread id.
+    pub tid: Tid,
+    /// Its name.
+    pub name: String,
+    /// At how many samples it was seen.
+    pub samples: u64,
+    /// At how many of them it had each tag; a tag that never came is absent.
+    pub tags: BTreeMap<&'static str, u64>,
+    /// At how many of them it had each cause; a cause that never came is absent.
+    pub causes: BTreeMap<&'static str, u64>,
+    /// At how many of them it had the GIL.
+    pub gil_held: u64,
+    /// Its CPU time in seconds.
+    pub cpu_seconds: f64,
+    /// Its time ready without a CPU in seconds.
+    pub queued_seconds: f64,
+}
+
+/// The threads that were seen, in the order in which they were met.
+pub(super) fn threads(profile: &Profile) -> Vec<ThreadMeasures> {
+    let seen = profile.threads.iter().enumerate().filter(|(_, thread)| thread.samples > 0);
+    let measured = seen.map(|(index, thread)| {
+        let info = profile.tables.thread(ThreadId::from(index));
+        let mut tags = BTreeMap::new();
+        let mut causes = BTreeMap::new();
+        for (&(id, blocking), &samples) in &thread.states {
+            let Some(state) = profile.tables.states.get(id) else { continue };
+            let tag = if blocking { crate::model::Tag::EventLoopBlocking } else { state.tag };
+            *tags.entry(tag.name()).or_default() += samples;
+            *causes.entry(state.cause.name()).or_default() += samples;
+        }
+        ThreadMeasures {
+            tid: info.map_or(0, |info| info.tid),
+            name: info.map_or_else(String::new, |info| info.name.to_string()),
+            samples: thread.samples,
+            tags,
+            causes,
+            gil_held: thread.held,
+            cpu_seconds: rounded(thread.cpu.seconds()),
+            queued_seconds: rounded(thread.queued.seconds()),
+        }
+    });
+    measured.collect()
+}
+
+/// What an event loop did.
+#[derive(Debug, Clone, Serialize)]
+pub struct LoopMeasures {
+    /// The native id of its thread.
+    pub tid: Tid,
+    /// The name of its thread.
+    pub thread: String,
+    /// The lengths of its steps.
+    pub steps: StepLengths,
+    /// How many steps were at least as long as the threshold.
+    pub blocking_steps: u64,
+    /// Their time in seconds.
+    pub blocked_seconds: f64,
+    /// Their time by the recording's time.
+    pub blocked_share: f64,
+    /// How long a callback that becomes ready at a random moment has to wait for such a step to
+    /// end, in seconds, on average: the sum of the steps' squares by twice the recording's time.
+    pub mean_delay_seconds: f64,
+}
+
+/// Lengths of an event loop's steps in seconds, of those that some sample saw: steps shorter than
+/// the sampling interval are mostly missing, so that the true percentiles are lower.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StepLengths {
+    /// How many were seen.
+    pub count: u64,
+    /// The length that half of them reach.
+    pub p50: f64,
+    /// The length that one in a hundred reaches.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// The event loops that were seen.
+pub(super) fn loops(profile: &Profile) -> Vec<LoopMeasures> {
+    let with_loop =
+        profile.threads.iter().enumerate().filter_map(|(index, thread)| {
+            Some((ThreadId::from(index), thread.event_loop.as_ref()?))
+        });
+    let measured = with_loop.map(|(id, event_loop)| {
+        let info = profile.tables.thread(id);
+        let elapsed = profile.quality.elapsed.seconds();
+        let lengths = event_loop.episodes.iter().map(|episode| episode.end.since(episode.start));
+        let lengths: Vec<f64> = lengths.map(Nanos::seconds).collect();
+        let blocked: f64 = lengths.iter().sum();
+        let squares: f64 = lengths.iter().map(|length| length * length).sum();
+        LoopMeasures {
+            tid: info.map_or(0, |info| info.tid),
+            thread: info.map_or_else(String::new, |info| info.name.to_string()),
+            steps: StepLengths::of(event_loop),
+            blocking_steps: lengths.len() as u64,
+            blocked_seconds: rounded(blocked),
+            blocked_share: rounded(ratio(blocked, elapsed)),
+            mean_delay_seconds: rounded(ratio(squares, 2.0 * elapsed)),
+        }
+    });
+    measured.collect()
+}
+
+impl StepLengths {
+    fn of(event_loop: &LoopProfile) -> Self {
+        let mut sorted = event_loop.steps.clone();
+        sorted.sort_unstable();
+        // The nearest rank: a length that was really seen.
+        let rank = |share: f64| {
+            let rank = (share * sorted.len() as f64).ceil() as usize;
+            sorted.get(rank.saturating_sub(1)).map_or(0.0, |length| rounded_fine(length.seconds()))
+        };
+        Self { count: sorted.len() as u64, p50: rank(0.5), p99: rank(0.99), max: rank(1.0) }
+    }
+}
+
+/// A length in seconds, to the microsecond.
+fn rounded_fine(length: f64) -> f64 {
+    (length * 1e6).round() / 1e6
+}

@@ -1,0 +1,79 @@
+//! How clearly each rule of the decision table holds, from 0 to 1; it holds from 0.5 on.
+
+use crate::diagnose::load::Load;
+use crate::diagnose::words::{ramp, ratio};
+use crate::model::Cause;
+
+use super::FEWEST_SAMPLES;
+
+/// The unknown share of what threads did that are not idle by design.
+pub(super) fn unknown_share(load: &Load) -> f64 {
+    let unknown = load.mean(Cause::Unknown);
+    ratio(unknown, unknown + load.active())
+}
+
+pub(super) fn insufficient(load: &Load) -> f64 {
+    let too_few = load.totals.samples < FEWEST_SAMPLES || load.facts.python_threads == 0;
+    let mostly_rejected = load.facts.rejected > load.totals.thread_samples();
+    let mostly_unknown = load.mean(Cause::Unknown) >= 0.2 && unknown_share(load) >= 0.5;
+    f64::from(too_few || mostly_rejected || mostly_unknown)
+}
+
+pub(super) fn loop_blocked(load: &Load) -> f64 {
+    let facts = &load.facts;
+    let by_share = ramp(facts.blocked, 0.02, 0.08);
+    let by_length = if facts.longest_block >= 1.0 { ramp(facts.blocked, 0.0, 0.02) } else { 0.0 };
+    by_share.max(by_length)
+}
+
+/// Brief waiters at a GIL that is mostly free are not held back by it, and neither are waiters
+/// whose holder lacks a CPU.
+pub(super) fn gil_bound(load: &Load) -> f64 {
+    if !load.facts.gil {
+        return 0.0;
+    }
+    let waiters = ramp(load.mean(Cause::Gil), 0.2, 0.8);
+    waiters.min(ramp(load.facts.held, 0.5, 0.9)) * (1.0 - ramp(load.starvation(), 0.5, 0.8))
+}
+
+pub(super) fn cpu_starved(load: &Load) -> f64 {
+    ramp(load.starvation(), 0.15, 0.35).min(ramp(load.run_queue(), 0.05, 0.25))
+}
+
+pub(super) fn idle(load: &Load) -> f64 {
+    1.0 - ramp(load.active(), 0.1, 0.3)
+}
+
+pub(super) fn lock_bound(load: &Load) -> f64 {
+    let share = ratio(load.entering(), load.active());
+    ramp(share, 0.3, 0.6).min(ramp(load.entering(), 0.15, 0.45))
+}
+
+pub(super) fn native_parallel(load: &Load) -> f64 {
+    ramp(load.cpus_used(), 1.05, 1.35).min(ramp(load.native_share(), 0.35, 0.65))
+}
+
+/// How nearly what only one thread at a time can do is used up: one thread's time, or the GIL by
+/// threads that compute with it.
+fn saturation(load: &Load) -> f64 {
+    let computing = load.mean_of(&[Cause::Python, Cause::CpuWait]);
+    let held = if load.facts.gil { load.facts.held.min(computing) } else { 0.0 };
+    ramp(load.facts.busiest.max(held), 0.8, 0.95)
+}
+
+pub(super) fn cpu_bound(load: &Load) -> f64 {
+    ramp(ratio(load.on_cpu(), load.active()), 0.45, 0.7).max(saturation(load))
+}
+
+/// Threads that wait for answers do not make a program I/O-bound when another thread of it, or the
+/// GIL, cannot do more.
+pub(super) fn io_bound(load: &Load) -> f64 {
+    let share = ramp(ratio(load.io(), load.active()), 0.45, 0.7) * (1.0 - saturation(load));
+    if without_work(load) { share * 0.75 } else { share }
+}
+
+/// Whether next to no CPU time is used: what looks like waiting for answers may be waiting for
+/// messages, which is idle by design but cannot be told from outside.
+pub(super) fn without_work(load: &Load) -> bool {
+    load.cpus_used() < 0.005 && load.on_cpu() < 0.005
+}
