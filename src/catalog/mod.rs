@@ -20,7 +20,16 @@ use self::pattern::{FunctionPattern, Piece, fits};
 /// narrower one has to come first.
 const BUILTIN: &[(&str, &str)] = &[
     ("idle.toml", include_str!("../../probes/idle.toml")),
+    ("servers.toml", include_str!("../../probes/servers.toml")),
+    ("http.toml", include_str!("../../probes/http.toml")),
+    ("databases.toml", include_str!("../../probes/databases.toml")),
+    ("subprocess.toml", include_str!("../../probes/subprocess.toml")),
+    ("sockets.toml", include_str!("../../probes/sockets.toml")),
+    ("files.toml", include_str!("../../probes/files.toml")),
+    ("compute.toml", include_str!("../../probes/compute.toml")),
+    ("locks.toml", include_str!("../../probes/locks.toml")),
     ("sleep.toml", include_str!("../../probes/sleep.toml")),
+    ("any.toml", include_str!("../../probes/any.toml")),
 ];
 
 /// The probes that are in force.

@@ -70,6 +70,8 @@ fn label(tables: &mut Tables, text: &str) -> LabelId {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::{Classifier, note};
     use crate::catalog::Catalog;
     use crate::model::{
@@ -77,6 +79,9 @@ mod tests {
         LoopEvidence, Nanos, Operation, SocketRole, StackId, State, Step, Tables, Tag, ThreadId,
         ThreadSample, Wait, WaitKind,
     };
+
+    static CATALOG: LazyLock<Catalog> =
+        LazyLock::new(|| Catalog::extended(vec![("own.toml".into(), PROBES.into())]).unwrap());
 
     const FUTEX: WaitKind = WaitKind::Futex { address: 64, stack_pointer: 32, shared: false };
 
@@ -147,7 +152,6 @@ mod tests {
 
     impl Thread {
         fn classify_in(&self, tables: &mut Tables) -> State {
-            let catalog = Catalog::extended(vec![("own.toml".into(), PROBES.into())]).unwrap();
             let mut stack = StackId::EMPTY;
             for &(module, name) in self.frames {
                 let function = tables.functions.intern(Function {
@@ -172,7 +176,7 @@ mod tests {
                 event_loop: self.event_loop,
             };
             let names = |number| if number == 7 { Some("sys7") } else { None };
-            Classifier::new(&catalog, names).classify(&sample, tables)
+            Classifier::new(&CATALOG, names).classify(&sample, tables)
         }
 
         fn seen(&self) -> Seen {
