@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use super::failure::Failure;
 use crate::catalog::Catalog;
 use crate::sampler::AttachError;
@@ -94,8 +92,9 @@ impl<'c> Attached<'c> {
     pub(super) fn finish(self, ending: Ending) -> ExitCode {
         let Some(mut launched) = self.launched else { return ExitCode::SUCCESS };
         if let Ending::Target(_) = ending {
-            let code = launched.wait().unwrap_or(0);
-            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+            let _ = launched.wait();
+            let code = launched.exit_code().and_then(|code| u8::try_from(code).ok());
+            return code.map_or(ExitCode::FAILURE, ExitCode::from);
         }
         end(&mut launched);
         ExitCode::SUCCESS
@@ -112,9 +111,10 @@ fn attach_when_ready<'c>(
 ) -> Result<Session<'c>, Failure> {
     let started = Instant::now();
     loop {
-        if let Ok(Some(code)) = launched.try_wait() {
+        if let Ok(Some(_)) = launched.try_wait() {
+            let code = launched.exit_code().unwrap_or_default();
             return Err(anyhow::anyhow!(
-                "the command ended with code {code} before pyconc could attach to it"
+                "the command ended (code {code}) before it became a Python that can be sampled"
             )
             .into());
         }
@@ -136,13 +136,13 @@ fn attach_when_ready<'c>(
 /// Ends a command that we started: asks first, then insists.
 fn end(launched: &mut Launched) {
     let started = Instant::now();
-    let _ = launched.forward(Signal::SIGTERM);
+    let _ = launched.forward(libc::SIGTERM);
     while started.elapsed() < END_LIMIT {
         if !matches!(launched.try_wait(), Ok(None)) {
             return;
         }
         std::thread::sleep(START_POLL);
     }
-    let _ = launched.forward(Signal::SIGKILL);
+    let _ = launched.forward(libc::SIGKILL);
     let _ = launched.wait();
 }

@@ -1,6 +1,5 @@
 //! `pyconc doctor`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use super::args::Doctor;
@@ -46,17 +45,17 @@ pub(super) fn run(options: &Doctor) -> Result<ExitCode, Failure> {
 fn interpreter(pid: Pid) -> Check {
     let version = Process::open(pid)
         .map_err(Failure::from)
-        .and_then(|process| ProcessSampler::attach(process).map_err(Failure::from))
+        .and_then(|process| ProcessSampler::attach(process, false).map_err(Failure::from))
         .map(|sampler| sampler.version().to_string());
     match version {
         Ok(version) => Check {
-            name: "interpreter".into(),
+            name: "interpreter",
             ok: true,
             detail: format!("CPython {version}, all evidence available"),
             fix: None,
         },
         Err(failure) => Check {
-            name: "interpreter".into(),
+            name: "interpreter",
             ok: false,
             detail: format!("{:#}", failure.error),
             fix: failure.hint,

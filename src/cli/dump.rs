@@ -14,11 +14,8 @@ pub(super) fn run(options: &Dump) -> Result<ExitCode, Failure> {
     let subject = Subject::of(options.positional, &options.target)?;
     let stop = stop_flag()?;
     let catalog = Catalog::builtin()?;
-    let sampling = Options {
-        threshold: options.threshold,
-        blocking: options.blocking,
-        ..Options::default()
-    };
+    let sampling =
+        Options { threshold: options.threshold, blocking: options.blocking, ..Options::default() };
     let mut attached = Attached::new(&subject, &catalog, sampling, &stop)?;
     let snapshot = attached.session.snapshot();
     Document::Stdout.write(|out| match options.json {

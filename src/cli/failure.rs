@@ -80,7 +80,8 @@ impl From<AttachError> for Failure {
                 (None, NOT_PYTHON)
             }
             AttachError::Layout(LayoutError::Unknown(_)) => {
-                let hint = format!("known are {}; a newer pyconc may know more", Layout::KNOWN.join(", "));
+                let hint =
+                    format!("known are {}; a newer pyconc may know more", Layout::KNOWN.join(", "));
                 (Some(hint), NOT_PYTHON)
             }
             AttachError::Layout(LayoutError::Implausible(_)) => (None, NOT_PYTHON),
@@ -101,4 +102,11 @@ macro_rules! plain {
     };
 }
 
-plain!(CatalogError, RecordingError, SessionError, LaunchError, io::Error);
+plain!(CatalogError, RecordingError, SessionError, io::Error);
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint, ERROR)
+    }
+}

@@ -21,7 +21,11 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(session: &Attached<'_>, length: Option<std::time::Duration>, writer: Option<Writer>) -> Self {
+    fn new(
+        session: &Attached<'_>,
+        length: Option<std::time::Duration>,
+        writer: Option<Writer>,
+    ) -> Self {
         let bar = match length {
             _ if !io::stderr().is_terminal() => ProgressBar::hidden(),
             Some(length) => ProgressBar::new(length.as_secs().max(1)),

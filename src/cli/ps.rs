@@ -1,6 +1,5 @@
 //! `pyconc ps`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -24,7 +23,8 @@ struct Row {
 
 pub(super) fn run(options: &Ps) -> Result<ExitCode, Failure> {
     let own = std::process::id() as Pid;
-    let rows: Vec<Row> = all_pids().into_iter().filter(|pid| *pid != own).filter_map(row).collect();
+    let rows: Vec<Row> =
+        all_pids()?.into_iter().filter(|pid| *pid != own).filter_map(row).collect();
     Document::Stdout.write(|out| {
         if options.json {
             let rows: Vec<Value> = rows.iter().map(Row::json).collect();
@@ -34,7 +34,13 @@ pub(super) fn run(options: &Ps) -> Result<ExitCode, Failure> {
         writeln!(out, "{:>8}  {:<8} {:>7}  COMMAND", "PID", "PYTHON", "THREADS")?;
         for row in &rows {
             let version = row.version.as_deref().unwrap_or("denied");
-            writeln!(out, "{:>8}  {version:<8} {:>7}  {}", row.pid, row.threads, sanitise(&row.command))?;
+            writeln!(
+                out,
+                "{:>8}  {version:<8} {:>7}  {}",
+                row.pid,
+                row.threads,
+                sanitise(&row.command)
+            )?;
         }
         Ok(())
     })?;
@@ -65,7 +71,8 @@ fn row(pid: Pid) -> Option<Row> {
             })
         }
         Err(OpenError::Permission { .. }) => {
-            let command = crate::target::command_line_of(pid);
+            // What everybody may read, even of a process that is somebody else's.
+            let command = procfs::process::Process::new(pid).ok()?.cmdline().ok()?;
             let program = command.first()?.rsplit('/').next()?.to_owned();
             program.starts_with("python").then(|| Row {
                 pid,

@@ -34,7 +34,10 @@ pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
     if let Some(path) = path {
         let (file, quality) = (path.display(), quality_line(profile));
         eprintln!("{file} written{}\n{quality}", describe(ending));
-        if matches!(format_of(options.format, Some(&path), StackFormat::Pyconc), StackFormat::Pyconc) {
+        if matches!(
+            format_of(options.format, Some(&path), StackFormat::Pyconc),
+            StackFormat::Pyconc
+        ) {
             eprintln!("next: pyconc report {file}");
         }
     }

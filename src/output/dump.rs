@@ -18,7 +18,13 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
     writeln!(out, "Python {}, {} threads", meta.python, snapshot.threads.len())?;
     for thread in &snapshot.threads {
         let Some((info, state)) = resolve(snapshot, thread) else { continue };
-        writeln!(out, "\nThread {} {}: {}", info.tid, name_of(info), summary(snapshot, thread, state))?;
+        writeln!(
+            out,
+            "\nThread {} {}: {}",
+            info.tid,
+            name_of(info),
+            summary(snapshot, thread, state)
+        )?;
         for (function, line) in snapshot.tables.lines_of(state.stack) {
             let file = if full_filenames { &*function.file } else { base_name(&function.file) };
             writeln!(out, "    {} ({}:{line})", sanitise(&function.name), sanitise(file))?;
@@ -26,7 +32,12 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
     }
     for thread in &snapshot.missed {
         if let Some(info) = snapshot.tables.thread(*thread) {
-            writeln!(out, "\nThread {} {}: moved at every attempt to read it", info.tid, name_of(info))?;
+            writeln!(
+                out,
+                "\nThread {} {}: moved at every attempt to read it",
+                info.tid,
+                name_of(info)
+            )?;
         }
     }
     Ok(())
@@ -82,7 +93,10 @@ fn thread_json(
     })
 }
 
-fn resolve<'a>(snapshot: &'a Snapshot, thread: &ThreadSnapshot) -> Option<(&'a ThreadInfo, &'a State)> {
+fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    thread: &ThreadSnapshot,
+) -> Option<(&'a ThreadInfo, &'a State)> {
     Some((snapshot.tables.thread(thread.thread)?, snapshot.tables.states.get(thread.state)?))
 }
 
@@ -119,7 +133,9 @@ fn base_name(file: &str) -> &str {
 /// A descriptor in a few words: `tcp to 10.0.0.1:5432`, `pipe`, a path.
 pub(super) fn describe(descriptor: &Descriptor) -> String {
     match &descriptor.kind {
-        DescriptorKind::Socket { peer, local, .. } if peer.is_empty() => format!("socket at {local}"),
+        DescriptorKind::Socket { peer, local, .. } if peer.is_empty() => {
+            format!("socket at {local}")
+        }
         DescriptorKind::Socket { peer, .. } => format!("socket to {peer}"),
         DescriptorKind::UnixSocket { path, .. } if path.is_empty() => "unix socket".to_owned(),
         DescriptorKind::UnixSocket { path, .. } => format!("unix socket {path}"),

@@ -6,15 +6,13 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use super::escape::sanitise;
 use crate::model::{Cause, Frame, FrameId, Function, Tables, ThreadId};
 use crate::profile::{Profile, Row};
 
 /// The most frames that a stack is shown with, the innermost: Python's own limit is 1000 unless a
 /// program raises it.
 const MAX_DEPTH: usize = 2048;
-
-/// The most characters of a name or a file.
-const MAX_TEXT: usize = 1024;
 
 /// Which samples stacks are made of, and how they are written.
 #[derive(Debug, Clone)]
@@ -166,31 +164,14 @@ fn short_file(function: &Function) -> &str {
         .map_or(file, |(slash, _)| file.get(slash + 1..).unwrap_or(file))
 }
 
-/// A text of the target with everything replaced that ends a frame or a line, steers a terminal,
-/// turns the direction of writing, or is not allowed in XML; and cut when it is too long.
+/// A text of the target, made harmless also for a line of frames.
 pub(super) fn clean(text: &str) -> String {
-    let mut clean: String = text
-        .chars()
-        .take(MAX_TEXT)
-        .map(|char| match char {
-            ';' => ':',
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                '\u{fffd}'
-            }
-            '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
-            char if char.is_control() => '\u{fffd}',
-            char => char,
-        })
-        .collect();
-    if text.chars().nth(MAX_TEXT).is_some() {
-        clean.push('…');
-    }
-    clean
+    sanitise(text).replace(';', ":")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_DEPTH, MAX_TEXT, StackOptions, clean, folded};
+    use super::{MAX_DEPTH, StackOptions, clean, folded};
     use crate::model::Cause;
     use crate::profile::Profile;
     use crate::profile::fixture::Trace;
@@ -314,8 +295,6 @@ mod tests {
 
     #[test]
     fn texts_and_stacks_are_bounded() {
-        assert_eq!(clean(&"é".repeat(MAX_TEXT)).chars().count(), MAX_TEXT);
-        assert_eq!(clean(&"é".repeat(MAX_TEXT * 2)).chars().count(), MAX_TEXT + 1);
         let mut trace = Trace::new(100);
         let thread = trace.thread("t");
         let state = trace.state(&vec![("f", "app.py", 1); MAX_DEPTH + 1], Cause::Python);

@@ -40,12 +40,13 @@ pub struct LegacyInterpreter<M> {
 }
 
 impl<M: Memory> LegacyInterpreter<M> {
-    /// Finds the interpreter of a process.
+    /// Finds the interpreter of a process; with `blocking`, py-spy stops it for each sample.
     ///
     /// # Errors
     /// When py-spy cannot.
-    pub fn new(pid: Pid, memory: M) -> Result<Self, LegacyError> {
-        let config = Config { blocking: LockingStrategy::NonBlocking, ..Config::default() };
+    pub fn new(pid: Pid, memory: M, blocking: bool) -> Result<Self, LegacyError> {
+        let blocking = if blocking { LockingStrategy::Lock } else { LockingStrategy::NonBlocking };
+        let config = Config { blocking, ..Config::default() };
         let spy = PythonSpy::new(pid, &config).map_err(explain)?;
         let version = Version {
             major: u8::try_from(spy.version.major).unwrap_or(0),
@@ -61,8 +62,8 @@ impl<M: Memory> LegacyInterpreter<M> {
         self.version
     }
 
-    /// The stacks of all threads. The target is not stopped and py-spy reads frame by frame, so
-    /// that the stack of a thread that runs may be a mixture of two moments.
+    /// The stacks of all threads. py-spy reads frame by frame, so that, unless the target is
+    /// stopped, the stack of a thread that runs may be a mixture of two moments.
     ///
     /// # Errors
     /// When py-spy fails.

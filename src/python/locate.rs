@@ -75,16 +75,18 @@ impl Runtime {
 
     fn in_file(process: &Process, candidate: &Candidate<'_>) -> Option<Result<Self, LocateError>> {
         let image = process.elf(candidate.mapping).ok()?;
+        // From the quickest to the slowest: the symbol table of a large program takes a while.
         let address = image
-            .symbol("_PyRuntime")
-            .or_else(|| image.section(".PyRuntime").map(|section| section.address))?;
+            .exported("_PyRuntime")
+            .or_else(|| image.section(".PyRuntime").map(|section| section.address))
+            .or_else(|| image.symbol("_PyRuntime"))?;
         let memory = process.memory();
         let version = Layout::published_version(&memory, address)
             .ok()
             .flatten()
             .or_else(|| {
                 // `Py_Version` holds `PY_VERSION_HEX` since 3.11.
-                let symbol = image.symbol("Py_Version")?;
+                let symbol = image.exported("Py_Version")?;
                 let mut bytes = [0; 4];
                 let span = crate::target::Span { address: symbol, len: bytes.len() };
                 memory.read(&[span], &mut bytes).ok()?;

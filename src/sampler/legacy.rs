@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::process::add_thread;
-use super::schedule::cpu_delta;
+use super::schedule::{cpu_delta, schedule_of};
 use crate::model::{
     Attachment, Failure, Frame, Nanos, Sample, StackId, Tables, ThreadId, ThreadSample, Tid,
 };
@@ -27,11 +27,11 @@ pub(super) struct LegacySampler {
 }
 
 impl LegacySampler {
-    pub(super) fn attach(process: &Process) -> Result<Self, LegacyError> {
+    pub(super) fn attach(process: &Process, blocking: bool) -> Result<Self, LegacyError> {
         let memory = process.memory();
         Ok(Self {
             memory,
-            python: LegacyInterpreter::new(process.pid(), memory)?,
+            python: LegacyInterpreter::new(process.pid(), memory, blocking)?,
             descriptors: Descriptors::new(process),
             threads: FxHashMap::default(),
         })
@@ -77,7 +77,7 @@ impl LegacySampler {
         tables: &mut Tables,
     ) -> Option<ThreadSample> {
         let thread = self.threads.get_mut(&stack.tid)?;
-        let schedule = thread.kernel.schedule().ok()?;
+        let schedule = schedule_of(&thread.kernel).ok()?;
         let cpu = cpu_delta(&mut thread.last, time, schedule);
         let activity = thread.kernel.activity(&mut self.descriptors, &self.memory, tables).ok()?;
         // Where the GIL lies is not known: a futex may be it or any lock.

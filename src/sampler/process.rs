@@ -1,12 +1,10 @@
 //! One process, whichever reader its interpreter needs.
 
-use std::io;
-
 use super::legacy::LegacySampler;
 use super::threads::Threads;
 use crate::model::{Nanos, Pid, Sample, Tables, ThreadId, ThreadInfo, Tid};
 use crate::python::{Invalid, LayoutError, LegacyError, LocateError, Runtime, Version, is_legacy};
-use crate::target::{KernelThread, Process, ProcessState};
+use crate::target::{KernelThread, PauseError, Process, ProcessState};
 
 /// How often it is asked whether the process is still the one that it was.
 const IDENTITY_INTERVAL: Nanos = Nanos::SECOND;
@@ -31,14 +29,9 @@ pub enum AttachError {
         /// What was wrong.
         source: Invalid,
     },
-    /// Its threads cannot be listed.
-    #[error("listing the threads of process {pid}: {source}")]
-    Threads {
-        /// The process.
-        pid: Pid,
-        /// The kernel's answer.
-        source: io::Error,
-    },
+    /// It cannot be stopped, which was asked for.
+    #[error(transparent)]
+    Pause(#[from] PauseError),
 }
 
 /// The process can no longer be sampled: it has ended, or its place was taken.
@@ -60,17 +53,21 @@ enum ThreadReader {
 }
 
 impl ProcessSampler {
-    /// Attaches to a process: finds its interpreter. Nothing is changed in it.
+    /// Attaches to a process: finds its interpreter. Nothing is changed in it. With `blocking` it
+    /// is stopped each time that a stack is read.
     ///
     /// # Errors
-    /// When it is not a CPython that is known.
-    pub fn attach(process: Process) -> Result<Self, AttachError> {
+    /// When it is not a CPython that is known, or should be stopped and cannot be.
+    pub fn attach(process: Process, blocking: bool) -> Result<Self, AttachError> {
         let runtime = Runtime::find(&process)?;
         let reader = if is_legacy(runtime.version) {
-            ThreadReader::PySpy(Box::new(LegacySampler::attach(&process)?))
+            ThreadReader::PySpy(Box::new(LegacySampler::attach(&process, blocking)?))
         } else {
-            ThreadReader::Own(Box::new(Threads::attach(&process, &runtime)?))
+            ThreadReader::Own(Box::new(Threads::attach(&process, &runtime, blocking)?))
         };
+        if blocking {
+            drop(process.pause()?);
+        }
         Ok(Self { process, reader, identified_at: Nanos(0), changed: Vec::new() })
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::schedule::cpu_delta;
+use super::schedule::{cpu_delta, schedule_of};
 use super::symbols::{Interned, LastStack, Symbols};
 use crate::model::{
     Activity, Attachment, CpuDelta, Failure, LoopEvidence, Nanos, StackId, Step, Tables, ThreadId,
@@ -102,13 +102,23 @@ impl ThreadSampler {
         self.blocked = None;
     }
 
-    /// Takes a sample at `time`.
+    /// What the kernel says, for [`Self::sample`] of a process that is about to be stopped: being
+    /// stopped hides it.
+    pub(super) fn activity(&self, shared: &mut Shared<'_>) -> Result<Activity, Missed> {
+        Ok(self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?)
+    }
+
+    /// Takes a sample at `time`. `before_stop` is the thread's activity before the process was
+    /// stopped, when it is.
     pub(super) fn sample(
         &mut self,
         shared: &mut Shared<'_>,
         time: Nanos,
+        before_stop: Option<Activity>,
     ) -> Result<ThreadSample, Missed> {
-        let mut schedule = self.kernel.schedule()?;
+        // Being stopped is having run: then the account says nothing, and need not.
+        let stopped = before_stop.is_some();
+        let mut schedule = schedule_of(&self.kernel)?;
         let cpu = cpu_delta(&mut self.schedule, time, schedule);
         if let Some(blocked) = self.blocked.filter(|_| cpu.switches == 0) {
             self.last_time = time;
@@ -116,16 +126,18 @@ impl ThreadSampler {
         }
         self.blocked = None;
         for _ in 0..ATTEMPTS {
-            let seen = match self.look(shared, cpu) {
+            let seen = match self.look(shared, cpu, before_stop) {
                 Err(Missed::Failed(Failure::Invalid)) => continue,
                 seen => seen?,
             };
             let event_loop = self.loop_evidence(shared, seen.interned, time);
             let blocked = matches!(seen.activity, Activity::Blocked(_));
-            let switches = if blocked { self.kernel.schedule()? } else { schedule };
-            if switches.switches != schedule.switches {
-                schedule = switches;
-                continue;
+            if blocked && !stopped {
+                let after = schedule_of(&self.kernel)?;
+                if after.map(|it| it.switches) != schedule.map(|it| it.switches) {
+                    schedule = after;
+                    continue;
+                }
             }
             let sample = ThreadSample {
                 thread: self.id,
@@ -135,7 +147,7 @@ impl ThreadSampler {
                 cpu,
                 event_loop,
             };
-            self.blocked = blocked.then_some(sample);
+            self.blocked = (blocked && !stopped).then_some(sample);
             self.last_attachment = seen.attachment;
             std::mem::swap(&mut self.frames, &mut self.last_frames);
             self.last_time = time;
@@ -145,8 +157,16 @@ impl ThreadSampler {
     }
 
     /// One look at the kernel's side and the interpreter's.
-    fn look(&mut self, shared: &mut Shared<'_>, cpu: CpuDelta) -> Result<Seen, Missed> {
-        let activity = self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?;
+    fn look(
+        &mut self,
+        shared: &mut Shared<'_>,
+        cpu: CpuDelta,
+        before_stop: Option<Activity>,
+    ) -> Result<Seen, Missed> {
+        let activity = match before_stop {
+            Some(activity) => activity,
+            None => self.activity(shared)?,
+        };
         let Some(python) = self.python else {
             let interned = Interned { stack: StackId::EMPTY, loop_frame: None };
             return Ok(Seen { activity, attachment: Attachment::Foreign, interned });
@@ -202,7 +222,7 @@ impl ThreadSampler {
         // On a CPU without the GIL: C code that released it, or a waiter on one of its short
         // wake-ups (every waiter wakes each switch interval), which a second look mostly finds
         // asleep again.
-        let again = self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?;
+        let again = self.activity(shared)?;
         if waits(again) {
             return Ok((Attachment::GilWaiter, again));
         }

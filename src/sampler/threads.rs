@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
-use crate::model::{Address, Nanos, Sample, Tables, ThreadId, Tid};
+use crate::model::{Activity, Address, Nanos, Sample, Tables, ThreadId, Tid};
 use crate::python::{Interpreter, PythonThread, Runtime, Version};
 use crate::target::{Descriptors, LiveMemory, Process};
 
@@ -17,6 +17,8 @@ const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
 /// The threads of one process, followed as they come and go.
 #[derive(Debug)]
 pub(super) struct Threads {
+    /// Whether the process is stopped while a stack is read.
+    blocking: bool,
     memory: LiveMemory,
     python: Interpreter<LiveMemory>,
     descriptors: Descriptors,
@@ -30,7 +32,11 @@ pub(super) struct Threads {
 
 impl Threads {
     /// Finds the threads' interpreter.
-    pub(super) fn attach(process: &Process, runtime: &Runtime) -> Result<Self, AttachError> {
+    pub(super) fn attach(
+        process: &Process,
+        runtime: &Runtime,
+        blocking: bool,
+    ) -> Result<Self, AttachError> {
         let memory = process.memory();
         let python = Interpreter::new(memory, runtime)?;
         // Asked now, so that an interpreter that cannot be read is told before sampling.
@@ -38,6 +44,7 @@ impl Threads {
             .list_heads()
             .map_err(|source| AttachError::Interpreter { pid: process.pid(), source })?;
         Ok(Self {
+            blocking,
             memory,
             python,
             descriptors: Descriptors::new(process),
@@ -74,17 +81,29 @@ impl Threads {
             symbols: &mut self.symbols,
             tables,
         };
-        self.threads.retain_mut(|thread| match thread.sample(&mut shared, sample.time) {
-            Ok(taken) => {
-                sample.threads.push(taken);
-                true
+        let mut before_stop: Vec<Option<Activity>> = Vec::new();
+        let mut stop = None;
+        if self.blocking {
+            let activity = |thread: &ThreadSampler| thread.activity(&mut shared).ok();
+            before_stop = self.threads.iter().map(activity).collect();
+            let Ok(stopped) = process.pause() else { return };
+            stop = Some(stopped);
+        }
+        let mut before_stop = before_stop.into_iter();
+        self.threads.retain_mut(|thread| {
+            match thread.sample(&mut shared, sample.time, before_stop.next().flatten()) {
+                Ok(taken) => {
+                    sample.threads.push(taken);
+                    true
+                }
+                Err(Missed::Failed(failure)) => {
+                    sample.failures.push((thread.id, failure));
+                    true
+                }
+                Err(Missed::Gone) => false,
             }
-            Err(Missed::Failed(failure)) => {
-                sample.failures.push((thread.id, failure));
-                true
-            }
-            Err(Missed::Gone) => false,
         });
+        drop(stop);
     }
 
     /// Follows the threads that come and go.

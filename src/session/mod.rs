@@ -119,7 +119,7 @@ impl<'c> Session<'c> {
         catalog: &'c Catalog,
         options: Options,
     ) -> Result<Self, AttachError> {
-        let sampler = ProcessSampler::attach(process)?;
+        let sampler = ProcessSampler::attach(process, options.blocking)?;
         let since = Accounts::now(&sampler);
         let mut session = Self {
             sampler,
@@ -229,11 +229,7 @@ impl<'c> Session<'c> {
     fn take_sample(&mut self, tick: Tick) -> Result<(), Stopped> {
         self.sample.time = tick.time;
         self.sample.late = tick.late;
-        {
-            // Released when it goes out of scope, whatever happens in between.
-            let _pause = self.options.blocking.then(|| self.sampler.process().pause());
-            self.sampler.sample(&mut self.tables, &mut self.sample)?;
-        }
+        self.sampler.sample(&mut self.tables, &mut self.sample)?;
         self.states.clear();
         for thread in &self.sample.threads {
             let state = self.classifier.classify(thread, &mut self.tables);
