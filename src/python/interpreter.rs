@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::gil::Gil;
 use super::layout::{AttachState, Layout, LayoutError, Version};
 use super::locate::Runtime;
 use super::object::{Invalid, Reader};
 use super::stack::word;
 use super::tid::PthreadTid;
 use crate::model::{Address, Tid};
-use crate::target::{Memory, Span};
+use crate::target::Memory;
 
 /// Interpreters of one process that are followed.
 const MOST_INTERPRETERS: usize = 256;
@@ -37,38 +38,6 @@ pub struct PythonThread {
     pub interpreter: u32,
     /// The interpreter's GIL; `None` where none is in force.
     pub gil: Option<Gil>,
-}
-
-/// A GIL (`struct _gil_runtime_state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Gil {
-    /// Where it lies.
-    pub address: Address,
-    /// Its size in bytes.
-    pub size: u64,
-    last_holder: u64,
-    locked: u64,
-}
-
-impl Gil {
-    /// Whether a futex at `address` is one of its condition variables or mutexes.
-    ///
-    /// The exact word depends on the C library, the range does not.
-    #[must_use]
-    pub fn contains(self, address: u64) -> bool {
-        (self.address.0..self.address.0.saturating_add(self.size)).contains(&address)
-    }
-
-    /// What must be read to tell the holder.
-    pub(super) fn span(self) -> Span {
-        Span { address: self.address, len: self.locked as usize + 8 }
-    }
-
-    /// Whether `thread` holds it, by the bytes of [`Gil::span`].
-    pub(super) fn is_held_by(self, bytes: &[u8], thread: Address) -> bool {
-        let locked = word(bytes, self.locked).unwrap_or(0) as u32;
-        locked == 1 && word(bytes, self.last_holder) == Some(thread.0)
-    }
 }
 
 /// The beginning of a thread state, decoded.
@@ -240,7 +209,13 @@ impl<M: Memory> Interpreter<M> {
             None => true,
         };
         let at = &at.gil;
-        let gil = Gil { address, size: at.size, last_holder: at.last_holder, locked: at.locked };
+        let gil = Gil {
+            address,
+            size: at.size,
+            last_holder: at.last_holder,
+            locked: at.locked,
+            cond: at.cond,
+        };
         Ok((enabled && !address.is_null()).then_some(gil))
     }
 

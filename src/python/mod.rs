@@ -2,6 +2,7 @@
 
 mod code;
 mod event_loop;
+mod gil;
 mod interpreter;
 mod layout;
 mod legacy;
@@ -9,14 +10,17 @@ mod line_table;
 mod locate;
 mod module_name;
 mod object;
+mod opcode;
 mod stack;
 mod tid;
 
 pub use self::code::Code;
 pub use self::event_loop::{EventLoop, LoopSlots, LoopState};
-pub use self::interpreter::{Gil, Interpreter, PythonThread, ThreadHead};
+pub use self::gil::{Gil, GilWaiters};
+pub use self::interpreter::{Interpreter, PythonThread, ThreadHead};
 pub use self::layout::{Layout, LayoutError, Version};
 pub use self::legacy::{LegacyError, LegacyInterpreter, LegacyThread, is_legacy};
 pub use self::locate::{LocateError, Runtime};
 pub use self::object::{Invalid, Reader};
+pub use self::opcode::ReleasesGil;
 pub use self::stack::{RawFrame, StackReader};

@@ -5,7 +5,8 @@
 //! read by one system call between two copies of the thread's head; only where a frame is in none
 //! of them is it looked up, remembered, and everything read again.
 
-use super::interpreter::{Gil, ThreadHead};
+use super::gil::Gil;
+use super::interpreter::ThreadHead;
 use super::layout::{FrameRoot, InstructionPointer, Layout};
 use super::object::Reader;
 use crate::model::{Address, Failure};

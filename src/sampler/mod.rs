@@ -7,6 +7,7 @@ mod schedule;
 mod symbols;
 mod thread;
 mod threads;
+mod woken;
 
 pub use self::pace::{Pace, Tick, monotonic_now, own_cpu_time, raise_priority};
 pub use self::process::{AttachError, ProcessSampler, Stopped};

@@ -9,7 +9,7 @@ use crate::model::{
     ThreadSample, WaitKind,
 };
 use crate::python::{
-    EventLoop, LoopState, PythonThread, RawFrame, Reader, StackReader, ThreadHead,
+    EventLoop, LoopState, PythonThread, RawFrame, Reader, ReleasesGil, StackReader, ThreadHead,
 };
 use crate::target::{Descriptors, KernelThread, LiveMemory, Schedule};
 
@@ -100,6 +100,22 @@ impl ThreadSampler {
     pub(super) fn forget_stack(&mut self) {
         self.last_stack = LastStack::default();
         self.blocked = None;
+    }
+
+    /// Whether the thread of a sample that was just taken could run without the GIL, by the
+    /// instruction that it is at.
+    pub(super) fn may_run_detached(&self, reader: Reader<'_, LiveMemory>, cpu: CpuDelta) -> bool {
+        let releases = self.last_frames.first().map(|frame| ReleasesGil::at(reader, *frame));
+        match releases {
+            Some(Ok(ReleasesGil::Never)) => false,
+            Some(Ok(ReleasesGil::Seldom)) => cpu.ran.0 > cpu.elapsed.0 / 2,
+            Some(Ok(ReleasesGil::Maybe) | Err(_)) | None => true,
+        }
+    }
+
+    /// Takes it back that the thread runs detached: it is a waiter for the GIL that was woken.
+    pub(super) fn is_woken(&mut self) {
+        self.last_attachment = Attachment::WokenGilWaiter;
     }
 
     /// What the kernel says, for [`Self::sample`] of a process that is about to be stopped: being

@@ -5,8 +5,9 @@ use rustc_hash::FxHashMap;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
+use super::woken::find_woken;
 use crate::model::{Activity, Address, Nanos, Sample, Tables, ThreadId, Tid};
-use crate::python::{Interpreter, PythonThread, Runtime, Version};
+use crate::python::{Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version};
 use crate::target::{Descriptors, LiveMemory, Process};
 
 /// How often new thread states are looked for.
@@ -23,6 +24,7 @@ pub(super) struct Threads {
     python: Interpreter<LiveMemory>,
     descriptors: Descriptors,
     symbols: Symbols,
+    gil_waiters: FxHashMap<Gil, GilWaiters>,
     threads: Vec<ThreadSampler>,
     /// The word that changes when a thread state is added, per interpreter.
     list_heads: Vec<u64>,
@@ -49,6 +51,7 @@ impl Threads {
             python,
             descriptors: Descriptors::new(process),
             symbols: Symbols::default(),
+            gil_waiters: FxHashMap::default(),
             threads: Vec::new(),
             list_heads: Vec::new(),
             listed_at: Nanos(0),
@@ -103,6 +106,8 @@ impl Threads {
                 Err(Missed::Gone) => false,
             }
         });
+        let reader = self.python.reader();
+        find_woken(reader, &mut self.gil_waiters, &mut self.threads, sample);
         drop(stop);
     }
 

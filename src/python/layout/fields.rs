@@ -47,13 +47,13 @@ Thread {
     native_id, datastack_chunk, state, gil_requested
 });
 offsets!(/// `struct _gil_runtime_state`.
-    Gil { last_holder, locked, size; enabled });
+    Gil { last_holder, locked, cond, size; enabled });
 offsets!(/// `_PyCFrame`.
     CFrame { current_frame });
 offsets!(/// `PyFrameObject` up to 3.10, `_PyInterpreterFrame` after.
     Frame { code, previous, instruction, localsplus; owner });
 offsets!(/// `PyCodeObject`; `local_names` is `co_varnames` up to 3.10.
-    Code { name, file, first_line, line_table, local_names; qualified_name, bytecode });
+    Code { name, file, first_line, line_table, local_names; qualified_name, bytecode, bytecode_object });
 offsets!(/// `PyObject` and `PyVarObject`.
     Object { r#type, size });
 offsets!(/// `PyTypeObject` and `PyHeapTypeObject`.
@@ -75,6 +75,18 @@ offsets!(/// `PyLongObject`.
 offsets!(/// `PyModuleObject`.
     Module { dict });
 
+/// Instructions, by what matters here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::python) struct Opcodes {
+    /// Those that run no code that could release the GIL, the specialised ones among them.
+    pub harmless: Vec<u8>,
+    /// Up to 3.9, where the interpreter looks whether others want the GIL after most instructions:
+    /// those that seldom run code that releases it.
+    #[serde(default)]
+    pub unlikely: Vec<u8>,
+}
+
 /// All offsets of a series, in bytes.
 #[derive(Debug, Clone, Deserialize)]
 pub(in crate::python) struct Fields {
@@ -95,6 +107,7 @@ pub(in crate::python) struct Fields {
     pub values: Values,
     pub long: Long,
     pub module: Module,
+    pub opcodes: Opcodes,
 }
 
 impl TryFrom<Table> for Fields {
