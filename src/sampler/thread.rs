@@ -108,7 +108,7 @@ impl ThreadSampler {
         let releases = self.last_frames.first().map(|frame| ReleasesGil::at(reader, *frame));
         match releases {
             Some(Ok(ReleasesGil::Never)) => false,
-            Some(Ok(ReleasesGil::Seldom)) => cpu.ran.0 > cpu.elapsed.0 / 2,
+            Some(Ok(ReleasesGil::Seldom)) => cpu.ran.0 > cpu.elapsed.0 / 10 * 9,
             Some(Ok(ReleasesGil::Maybe) | Err(_)) | None => true,
         }
     }
