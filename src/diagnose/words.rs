@@ -12,8 +12,8 @@ pub(super) fn percent(share: f64) -> String {
 
 /// A length of time: `250 ms` below a second, `1.2 s` above.
 pub(super) fn seconds(length: f64) -> String {
-    if length < 0.000_95 {
-        format!("{:.0} µs", length * 1e6)
+    if length < 0.009_95 {
+        format!("{:.1} ms", length * 1e3)
     } else if length < 0.9995 {
         format!("{:.0} ms", length * 1e3)
     } else {

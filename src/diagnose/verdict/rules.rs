@@ -69,11 +69,5 @@ pub(super) fn cpu_bound(load: &Load) -> f64 {
 /// GIL, cannot do more.
 pub(super) fn io_bound(load: &Load) -> f64 {
     let share = ramp(ratio(load.io(), load.active()), 0.45, 0.7) * (1.0 - saturation(load));
-    if without_work(load) { share * 0.75 } else { share }
-}
-
-/// Whether next to no CPU time is used: what looks like waiting for answers may be waiting for
-/// messages, which is idle by design but cannot be told from outside.
-pub(super) fn without_work(load: &Load) -> bool {
-    load.cpus_used() < 0.005 && load.on_cpu() < 0.005
+    if load.without_work() { share * 0.75 } else { share }
 }

@@ -1,0 +1,102 @@
+//! How well sampling went: shown with every output.
+
+use serde::Serialize;
+
+use crate::profile::Profile;
+
+/// How well sampling went, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct QualityNumbers {
+    /// Samples of the process.
+    samples: u64,
+    /// Samples of threads.
+    thread_samples: u64,
+    /// Samples of the process a second.
+    rate: f64,
+    /// What was asked for; 0 for as many as possible.
+    rate_asked: f64,
+    /// Samples of threads that could not be read.
+    rejected: u64,
+    /// Rejected samples by all that were tried.
+    rejected_share: f64,
+    /// Ticks that came late or were left out.
+    late: u64,
+    /// Late ticks by all that were due.
+    late_share: f64,
+    /// CPU seconds of pyconc.
+    own_cpu: f64,
+    /// The same by the recording's seconds.
+    own_cpu_share: f64,
+    /// Seconds on the clock.
+    seconds: f64,
+}
+
+impl QualityNumbers {
+    pub(super) fn of(profile: &Profile) -> Self {
+        let quality = &profile.quality;
+        let seconds = quality.elapsed.seconds();
+        let tried = quality.thread_samples.saturating_add(quality.rejected);
+        let due = (profile.meta.rate * seconds).round().max(quality.samples as f64);
+        Self {
+            samples: quality.samples,
+            thread_samples: quality.thread_samples,
+            rate: rounded(ratio(quality.samples as f64, seconds)),
+            rate_asked: profile.meta.rate,
+            rejected: quality.rejected,
+            rejected_share: rounded(ratio(quality.rejected as f64, tried as f64)),
+            late: quality.late,
+            late_share: rounded(ratio(quality.late as f64, due.max(quality.late as f64))),
+            own_cpu: rounded(quality.own_cpu.seconds()),
+            own_cpu_share: rounded(ratio(quality.own_cpu.seconds(), seconds)),
+            seconds: rounded(seconds),
+        }
+    }
+}
+
+/// How well sampling went, in a line: samples, the rate that was reached, and what went wrong.
+#[must_use]
+pub fn quality_line(profile: &Profile) -> String {
+    let numbers = QualityNumbers::of(profile);
+    let percent = |share: f64| share * 100.0;
+    format!(
+        "{} samples in {:.1} s ({:.0}/s), {:.1} % rejected, {:.1} % late, pyconc used {:.1} % of a CPU",
+        numbers.samples,
+        numbers.seconds,
+        numbers.rate,
+        percent(numbers.rejected_share),
+        percent(numbers.late_share),
+        percent(numbers.own_cpu_share),
+    )
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quality_line;
+    use crate::model::Nanos;
+    use crate::profile::Profile;
+
+    #[test]
+    fn the_line_says_what_went_wrong() {
+        let mut profile = Profile::default();
+        profile.meta.rate = 100.0;
+        profile.quality.samples = 480;
+        profile.quality.thread_samples = 990;
+        profile.quality.rejected = 10;
+        profile.quality.late = 20;
+        profile.quality.elapsed = Nanos(5 * Nanos::SECOND.0);
+        profile.quality.own_cpu = Nanos(100 * Nanos::MILLISECOND.0);
+        assert_eq!(
+            quality_line(&profile),
+            "480 samples in 5.0 s (96/s), 1.0 % rejected, 4.0 % late, pyconc used 2.0 % of a CPU"
+        );
+        assert!(quality_line(&Profile::default()).starts_with("0 samples in 0.0 s (0/s)"));
+    }
+}
