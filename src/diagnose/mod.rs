@@ -8,7 +8,7 @@ mod notes;
 mod recommendation;
 mod site;
 mod verdict;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod fixture;

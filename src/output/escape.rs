@@ -76,7 +76,7 @@ pub(super) fn columns(text: &str) -> usize {
 
 /// The columns of a character, never too few: beyond the scripts that are known to be narrow two
 /// are taken, which is right for CJK and emoji. Combining marks count one.
-const fn width(c: char) -> usize {
+pub(super) const fn width(c: char) -> usize {
     match c {
         '\0'..='\u{10ff}' | '\u{2000}'..='\u{2319}' | '\u{2500}'..='\u{259f}' => 1,
         _ => 2,

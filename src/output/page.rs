@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crossterm::style::{Attribute, Color, ContentStyle};
 
-use super::escape::{columns, cut, sanitise, sanitise_ascii};
+use super::escape::{columns, cut, sanitise, sanitise_ascii, width};
 
 /// How a text report is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,9 @@ impl Default for TextOptions {
         Self { width: 80, colour: false, unicode: true }
     }
 }
+
+/// The most columns that a paragraph takes of a text.
+const LONGEST: usize = 2000;
 
 /// How a piece of a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,22 @@ impl<'a> Page<'a> {
         if self.options.unicode { sanitise(text, most) } else { sanitise_ascii(text, most) }
     }
 
+    /// A target's text, of which the end matters most, as this page may show it.
+    pub(super) fn tail(&self, text: &str, most: usize) -> String {
+        let clean = self.clean(text, LONGEST);
+        let too_many = columns(&clean).saturating_sub(most);
+        if too_many == 0 {
+            return clean;
+        }
+        let mut dropped = 0;
+        let kept = clean.chars().skip_while(|&c| {
+            let drop = dropped < too_many + 2;
+            dropped += width(c);
+            drop
+        });
+        std::iter::repeat_n('.', 2).chain(kept).collect()
+    }
+
     /// A text brought to exactly so many columns, at the left or at the right of them.
     pub(super) fn cell(&self, text: &str, width: usize, right: bool) -> String {
         let clean = self.clean(text, width);
@@ -109,7 +128,7 @@ impl<'a> Page<'a> {
     /// A text over as many lines as it takes, the first after `head`, the others below it.
     pub(super) fn paragraph(&mut self, head: Piece, text: &str, look: Look) -> io::Result<()> {
         let indent = columns(head.0);
-        let clean = self.clean(text, usize::MAX);
+        let clean = self.clean(text, LONGEST);
         let room = self.options.width.saturating_sub(indent).max(1);
         let below = " ".repeat(indent);
         let mut head = head;
@@ -140,7 +159,7 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Look, Page, TextOptions, wrapped};
+    use super::{Look, Page, TextOptions, columns, wrapped};
 
     fn written(options: TextOptions, write: impl Fn(&mut Page) -> std::io::Result<()>) -> String {
         let mut bytes = Vec::new();
@@ -153,6 +172,15 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("incomprehensible it", 6), ["inco..", "it"]);
         assert_eq!(wrapped("", 6), [""]);
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_kept() {
+        let mut bytes = Vec::new();
+        let page = Page::new(&mut bytes, TextOptions::default());
+        assert_eq!(page.tail("/srv/app/main.py", 16), "/srv/app/main.py");
+        assert_eq!(page.tail("/srv/app/main.py", 10), "../main.py");
+        assert!(columns(&page.tail("日本語日本語日本語", 7)) <= 7);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::diagnose::words::{ratio, rounded};
 use crate::profile::Profile;
 
 /// How well sampling went, in numbers.
@@ -67,14 +68,6 @@ pub fn quality_line(profile: &Profile) -> String {
         percent(numbers.late_share),
         percent(numbers.own_cpu_share),
     )
-}
-
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 0.0 }
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
 }
 
 #[cfg(test)]

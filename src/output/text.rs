@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crossterm::style::Color;
 
+use crate::diagnose::words::{percent, ratio};
 use crate::diagnose::{
     Diagnosis, Finding, Gain, Recommendation, Severity, Site, ThreadMeasures, Verdict,
 };
@@ -62,16 +63,15 @@ fn target(page: &mut Page, profile: &Profile) -> io::Result<()> {
 
 fn verdict(page: &mut Page, verdict: &Verdict) -> io::Result<()> {
     let workload = verdict.workload;
-    let meaning = format!(": {}", workload.meaning());
+    let or =
+        verdict.runner_up.map_or_else(String::new, |other| format!(", or else {}", other.name()));
+    let confidence = format!("  (confidence {}{or})", percent(verdict.confidence));
     page.line(&[
         ("verdict: ", Look::Plain),
         (workload.name(), Look::Strong),
-        (&meaning, Look::Plain),
+        (&confidence, Look::Faint),
     ])?;
-    let or =
-        verdict.runner_up.map_or_else(String::new, |other| format!(", or else {}", other.name()));
-    let confidence = format!("  confidence {}{or}", percent(verdict.confidence));
-    page.line(&[(&confidence, Look::Faint)])?;
+    page.paragraph(("  ", Look::Plain), workload.meaning(), Look::Plain)?;
     verdict.why.iter().try_for_each(|why| page.paragraph(("  - ", Look::Plain), why, Look::Plain))
 }
 
@@ -92,7 +92,8 @@ fn shares(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
         .collect();
     causes.sort_by_key(|&(.., samples)| std::cmp::Reverse(samples));
     causes.truncate(CAUSES);
-    let share = |samples: Option<&u64>| ratio(samples.copied().unwrap_or_default(), all);
+    let share =
+        |samples: Option<&u64>| ratio(samples.copied().unwrap_or_default() as f64, all as f64);
     for row in 0..tags.len().max(causes.len()) {
         let mut pieces: Vec<(String, Look)> = Vec::new();
         match tags.get(row) {
@@ -140,8 +141,8 @@ fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
     let row = |page: &Page, cells: [&str; 7]| {
         let [name, samples, running, gil, waiting, blocking, top] = cells;
         let numbers =
-            [samples, running, gil, waiting, blocking].map(|text| page.cell(text, 8, true));
-        format!("  {}{}  {top}", page.cell(name, 19, false), numbers.concat())
+            [samples, running, gil, waiting, blocking].map(|text| page.cell(text, 9, true));
+        format!("  {}{}  {top}", page.cell(name, 16, false), numbers.concat())
     };
     let head =
         row(page, ["thread", "samples", "running", "for GIL", "waiting", "blocking", "mostly"]);
@@ -150,12 +151,12 @@ fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
     sorted.sort_by_key(|thread| (std::cmp::Reverse(thread.samples - idle(thread)), thread.tid));
     for thread in sorted.iter().take(THREADS) {
         let share = |tag: Tag| match thread.tags.get(tag.name()) {
-            Some(&samples) => percent(ratio(samples, thread.samples)),
+            Some(&samples) => percent(ratio(samples as f64, thread.samples as f64)),
             None => "-".to_owned(),
         };
         let most = thread.causes.iter().max_by_key(|&(_, &samples)| samples);
         let most = most.map_or_else(String::new, |(cause, &samples)| {
-            format!("{cause} {}", percent(ratio(samples, thread.samples)))
+            format!("{cause} {}", percent(ratio(samples as f64, thread.samples as f64)))
         });
         let tags = Tag::ALL.map(share);
         let [blocking, gil, waiting, running] = tags.each_ref();
@@ -191,12 +192,10 @@ fn findings(page: &mut Page, findings: &[Finding]) -> io::Result<()> {
         let name = (finding.name.as_str(), Look::Strong);
         let id = format!("  [{}]", finding.id);
         page.line(&[head[0], head[1], head[2], name, (&id, Look::Faint)])?;
-        let indent = (" ".repeat(10), Look::Plain);
-        let indent = (indent.0.as_str(), indent.1);
+        let indent = ("          ", Look::Plain);
         if let Some(site) = &finding.site {
-            let thread =
-                finding.thread.as_ref().map_or_else(String::new, |name| format!(", thread {name}"));
-            page.paragraph(indent, &format!("{}{thread}", place(site)), Look::In(Color::Cyan))?;
+            let place = place(page, site, finding.thread.as_deref());
+            page.paragraph(indent, &place, Look::In(Color::Cyan))?;
         }
         page.paragraph(indent, &extent(finding), Look::Plain)?;
         page.paragraph(indent, &finding.advice, Look::Plain)?;
@@ -225,9 +224,13 @@ fn extent(finding: &Finding) -> String {
     )
 }
 
-/// `file:line in function`.
-fn place(site: &Site) -> String {
-    format!("{}:{} in {}", site.file, site.line, site.function)
+/// `file:line in function, thread name`, each part shortened to leave room for the others.
+fn place(page: &Page, site: &Site, thread: Option<&str>) -> String {
+    let file = page.tail(&site.file, 48);
+    let function = page.clean(&site.function, 40);
+    let thread =
+        thread.map_or_else(String::new, |name| format!(", thread {}", page.clean(name, 24)));
+    format!("{file}:{} in {function}{thread}", site.line)
 }
 
 fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Result<()> {
@@ -261,15 +264,6 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
     Ok(())
 }
 
-fn percent(share: f64) -> String {
-    let value = share * 100.0;
-    if share > 0.0 && value < 9.95 { format!("{value:.1} %") } else { format!("{value:.0} %") }
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
-}
-
 const fn severity_colour(severity: Severity) -> Color {
     match severity {
         Severity::Error => Color::Red,
@@ -298,7 +292,7 @@ mod tests {
     use crate::diagnose::diagnose;
     use crate::diagnose::fixture::{Doing, Fixture};
     use crate::model::Cause;
-    use crate::output::escape::columns;
+    use crate::output::escape::{columns, is_unsafe};
 
     fn written(fixture: &Fixture, options: TextOptions) -> String {
         let diagnosis = diagnose(&fixture.profile, &Catalog::default());
@@ -332,7 +326,7 @@ mod tests {
                 let text = written(&crowded, TextOptions { width, colour: false, unicode });
                 for line in text.lines() {
                     assert!(columns(line) <= width, "{width}: {line}");
-                    assert!(!line.chars().any(super::super::escape::is_unsafe), "{line}");
+                    assert!(!line.chars().any(is_unsafe), "{line}");
                     assert!(unicode || line.is_ascii(), "{line}");
                     assert!(!line.ends_with(' '), "{line:?}");
                 }
@@ -345,7 +339,7 @@ mod tests {
         let fixture = Fixture::blocked_by_sleep();
         let text = written(&fixture, TextOptions::default());
         for part in [
-            "verdict: event-loop-blocked",
+            "verdict: event-loop-blocked  (confidence 98 %)",
             "error",
             "app.py:12 in charge, thread MainThread",
             "asyncio.sleep",

@@ -159,7 +159,7 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
             ("share_of", "seconds of the recording".into()),
             ("count_of", "steps of the loop at least as long as the threshold".into()),
             ("cause", key.cause.name().into()),
-            ("causes_samples", causes.into_iter().map(|(name, n)| (name, n)).collect()),
+            ("causes_samples", causes.into_iter().collect()),
             ("probe", probe.map(|probe| probe.id.clone()).into()),
             ("handler", serde_json::json!(handler)),
             ("longest_seconds", rounded(group.longest).into()),

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::diagnose::site::Site;
 use crate::diagnose::verdict::{Workload, holds};
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::Cause;
 
-use super::{Case, Finding, Row, Severity, evidence, heaviest, total};
+use super::{Case, Finding, Severity, evidence, heaviest, total};
 
 const ID: &str = "gil-contention";
 
@@ -21,16 +22,18 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         return Vec::new();
     }
     let count = case.samples_of(Cause::Gil);
-    let holds_gil = |row: &Row| row.state.cause == Cause::Python;
-    let holders = heaviest(case.by_site(holds_gil).into_iter().filter_map(|(site, rows)| {
-        let site = site?;
-        Some(((site.file.clone(), site.function.clone()), total(&rows)))
+    let mut groups = case.by_site(|row| row.state.cause == Cause::Python);
+    let holders = heaviest(groups.iter().filter_map(|(site, rows)| {
+        let site = site.as_ref()?;
+        Some(((site.file.clone(), site.function.clone()), total(rows)))
     }));
-    let busiest = holders.first().map(|(key, _)| key.clone());
-    let site = case.by_site(holds_gil).into_iter().find_map(|(site, _)| {
-        let site = site?;
-        (Some((site.file.clone(), site.function.clone())) == busiest).then_some(site)
-    });
+    // The busiest line of the busiest function: groups come busiest first.
+    let is_in_busiest = |site: &Site| {
+        let busiest = holders.first();
+        busiest
+            .is_some_and(|((file, function), _)| *file == site.file && *function == site.function)
+    };
+    let site = groups.iter_mut().find_map(|(site, _)| site.take_if(|site| is_in_busiest(site)));
     let bound = holds(Workload::GilBound, load);
     vec![Finding {
         id: ID,

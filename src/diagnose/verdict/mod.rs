@@ -132,10 +132,10 @@ const RULES: [Rule; 9] = [
         why: why::loop_blocked,
     },
     Rule { workload: Workload::GilBound, strength: rules::gil_bound, why: why::gil_bound },
+    Rule { workload: Workload::NativeParallel, strength: rules::native_parallel, why: why::native },
     Rule { workload: Workload::CpuStarved, strength: rules::cpu_starved, why: why::cpu_starved },
     Rule { workload: Workload::Idle, strength: rules::idle, why: why::idle },
     Rule { workload: Workload::LockBound, strength: rules::lock_bound, why: why::lock_bound },
-    Rule { workload: Workload::NativeParallel, strength: rules::native_parallel, why: why::native },
     Rule { workload: Workload::CpuBound, strength: rules::cpu_bound, why: why::cpu_bound },
     Rule { workload: Workload::IoBound, strength: rules::io_bound, why: why::io_bound },
 ];
@@ -419,6 +419,9 @@ mod tests {
         let mut crowded_out = threads(&[&[(Cause::Python, 60), (Cause::CpuWait, 40)]]);
         crowded_out.cpus(0.6, 0.4);
         expect(Workload::CpuStarved, &crowded_out);
+        let mut half = alike(4, &[(Cause::Native, 48), (Cause::CpuWait, 52)]);
+        half.cpus(1.7, 2.3);
+        expect(Workload::CpuStarved, &half);
         let mut quota = threads(&[&[(Cause::Python, 50), (Cause::CpuWait, 50)]]);
         quota.profile.meta.usable_cpus = 0.5;
         quota.cpus(0.5, 0.5);

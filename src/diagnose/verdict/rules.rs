@@ -49,8 +49,10 @@ pub(super) fn lock_bound(load: &Load) -> f64 {
     ramp(share, 0.3, 0.6).min(ramp(load.entering(), 0.15, 0.45))
 }
 
+/// With half of the CPUs gone elsewhere, that is the news.
 pub(super) fn native_parallel(load: &Load) -> f64 {
-    ramp(load.cpus_used(), 1.05, 1.35).min(ramp(load.native_share(), 0.35, 0.65))
+    let parallel = ramp(load.cpus_used(), 1.05, 1.35).min(ramp(load.native_share(), 0.35, 0.65));
+    parallel * (1.0 - ramp(load.starvation(), 0.4, 0.6))
 }
 
 /// How nearly what only one thread at a time can do is used up: one thread's time, or the GIL by
