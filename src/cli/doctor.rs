@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::WIDEST;
 use super::args::Doctor;
 use super::failure::Failure;
 use super::files::Document;
@@ -31,7 +32,7 @@ pub(super) fn run(options: &Doctor) -> Result<ExitCode, Failure> {
         }
         for check in &found {
             let mark = if check.ok { "ok " } else { "NO " };
-            writeln!(out, "{mark} {:<22} {}", check.name, sanitise(&check.detail))?;
+            writeln!(out, "{mark} {:<22} {}", check.name, sanitise(&check.detail, WIDEST))?;
             if let Some(fix) = check.fix.as_ref().filter(|_| !check.ok) {
                 writeln!(out, "    fix: {fix}")?;
             }

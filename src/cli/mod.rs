@@ -11,7 +11,7 @@ mod files;
 mod observe;
 mod ps;
 mod record;
-//mod report;
+mod report;
 mod values;
 
 use std::process::ExitCode;
@@ -21,6 +21,9 @@ use clap::Parser;
 pub use self::args::Arguments;
 use self::args::Command;
 pub use self::failure::Failure;
+
+/// The widest text of a target that is shown in a line.
+const WIDEST: usize = 400;
 
 /// Runs the program with its command line.
 ///
@@ -37,7 +40,7 @@ pub fn run() -> Result<ExitCode, Failure> {
     };
     match arguments.command {
         Command::Record(options) => record::run(&options),
-        Command::Report(_) => Ok(ExitCode::FAILURE),
+        Command::Report(options) => report::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Dump(options) => dump::run(&options),
         Command::Ps(options) => ps::run(&options),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::WIDEST;
 use super::args::Ps;
 use super::failure::Failure;
 use super::files::Document;
@@ -39,7 +40,7 @@ pub(super) fn run(options: &Ps) -> Result<ExitCode, Failure> {
                 "{:>8}  {version:<8} {:>7}  {}",
                 row.pid,
                 row.threads,
-                sanitise(&row.command)
+                sanitise(&row.command, WIDEST)
             )?;
         }
         Ok(())

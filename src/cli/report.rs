@@ -74,15 +74,20 @@ fn watch(
 
 fn text_options(options: &Report, document: &Document) -> TextOptions {
     let terminal = document.path().is_none() && std::io::stdout().is_terminal();
-    let no_color = options.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    });
+    let no_color =
+        options.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     TextOptions {
-        width: crossterm::terminal::size().ok().filter(|_| terminal).map_or(80, |(width, _)| width.into()),
+        width: crossterm::terminal::size()
+            .ok()
+            .filter(|_| terminal)
+            .map_or(80, |(width, _)| width.into()),
         colour: terminal && !no_color,
         // A terminal whose locale does not promise UTF-8 gets ASCII; a file gets UTF-8.
-        unicode: !terminal || locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8")),
+        unicode: !terminal
+            || locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8")),
     }
 }
 

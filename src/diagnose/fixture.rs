@@ -56,6 +56,20 @@ impl Fixture {
         Self { profile }
     }
 
+    /// Five seconds of an event loop that `time.sleep` in `app.py:12` blocks for 300 ms in each.
+    pub(crate) fn blocked_by_sleep() -> Self {
+        let mut fixture = Self::new(5);
+        let thread = fixture.thread("MainThread");
+        let run = "/usr/lib/python3.13/asyncio/base_events.py:BaseEventLoop._run_once:2000";
+        let idle = ["app.py:<module>:90", run, "/usr/lib/python3.13/selectors.py:select:400"];
+        let idle = Doing::new(Cause::Parked, &idle).note("event-loop-selector");
+        fixture.spend(thread, 70, &idle);
+        let handle = "/usr/lib/python3.13/asyncio/events.py:Handle._run:80";
+        let stack = ["app.py:<module>:90", run, handle, "app.py:serve:30", "app.py:charge:12"];
+        fixture.block(thread, 30, &Doing::new(Cause::Sleep, &stack));
+        fixture
+    }
+
     /// Adds a Python thread; the first is the main one.
     pub(crate) fn thread(&mut self, name: &str) -> ThreadId {
         let index = self.profile.threads.len();

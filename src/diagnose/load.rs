@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use crate::model::{Cause, StateId, ThreadId};
 use crate::profile::{Profile, Second, ThreadProfile, Usage};
 
+use super::notes::{EVENT_LOOP_SELECTOR, note};
 use super::site;
 use super::words::{ramp, ratio};
 
@@ -62,6 +63,7 @@ impl AddAssign for Totals {
 pub(super) struct Adder<'a> {
     profile: &'a Profile,
     entering: Vec<bool>,
+    runs_loop: Vec<bool>,
 }
 
 impl<'a> Adder<'a> {
@@ -71,7 +73,8 @@ impl<'a> Adder<'a> {
         let states = tables.states.iter();
         let entering =
             states.map(|(_, state)| state.cause == Cause::Lock && enters(state)).collect();
-        Self { profile, entering }
+        let runs_loop = profile.threads.iter().map(|thread| runs_loop(profile, thread)).collect();
+        Self { profile, entering, runs_loop }
     }
 
     /// The whole recording.
@@ -124,8 +127,7 @@ impl<'a> Adder<'a> {
         if self.entering.get(usize::from(id)).is_some_and(|&entering| entering) {
             totals.entering += samples;
         }
-        let profile = self.profile.threads.get(usize::from(thread));
-        let runs_loop = profile.is_some_and(|thread| thread.event_loop.is_some());
+        let runs_loop = self.runs_loop.get(usize::from(thread)).is_some_and(|&runs| runs);
         if state.cause == Cause::Parked && runs_loop {
             totals.selecting += samples;
         }
@@ -174,7 +176,7 @@ impl Facts {
             let busy = ratio(busy_samples(profile, thread), samples);
             facts.busiest = facts.busiest.max(busy);
             facts.held += ratio(thread.held as f64, samples);
-            if thread.event_loop.is_some() {
+            if runs_loop(profile, thread) {
                 facts.busiest_loop = facts.busiest_loop.max(busy);
                 facts.add_blocks(profile, thread);
             }
@@ -207,6 +209,16 @@ fn share_elsewhere(profile: &Profile, states: &[(StateId, u64)]) -> f64 {
     let elsewhere: u64 =
         states.iter().filter(|&&(id, _)| is_elsewhere(id)).map(|&(_, samples)| samples).sum();
     ratio(elsewhere as f64, all as f64)
+}
+
+/// Whether a thread runs an event loop. One that has nothing but short steps was perhaps never seen
+/// in any; then its waits in the selector tell.
+fn runs_loop(profile: &Profile, thread: &ThreadProfile) -> bool {
+    let selects = |&(id, _): &(StateId, bool)| {
+        let state = profile.tables.states.get(id);
+        state.and_then(|state| note(&profile.tables, state)) == Some(EVENT_LOOP_SELECTOR)
+    };
+    thread.event_loop.is_some() || thread.states.keys().any(selects)
 }
 
 fn busy_samples(profile: &Profile, thread: &ThreadProfile) -> f64 {
@@ -294,6 +306,12 @@ impl Load {
     /// something that holds them back.
     pub(super) fn active(&self) -> f64 {
         self.on_cpu() + self.mean(Cause::Gil) + self.entering() + self.io()
+    }
+
+    /// Whether next to no CPU time is used: what looks like waiting for answers may be waiting for
+    /// messages, which is idle by design but cannot be told from outside.
+    pub(super) fn without_work(&self) -> bool {
+        self.cpus_used() < 0.005 && self.on_cpu() < 0.005
     }
 
     /// CPUs used, by the kernel's accounts.

@@ -216,6 +216,8 @@ pub struct LoopMeasures {
     pub tid: Tid,
     /// The name of its thread.
     pub thread: String,
+    /// Which event loop it is; not known yet.
+    pub kind: Option<String>,
     /// The lengths of its steps.
     pub steps: StepLengths,
     /// How many steps were at least as long as the threshold.
@@ -259,6 +261,7 @@ pub(super) fn loops(profile: &Profile) -> Vec<LoopMeasures> {
         LoopMeasures {
             tid: info.map_or(0, |info| info.tid),
             thread: info.map_or_else(String::new, |info| info.name.to_string()),
+            kind: None,
             steps: StepLengths::of(event_loop),
             blocking_steps: lengths.len() as u64,
             blocked_seconds: rounded(blocked),

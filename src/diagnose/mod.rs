@@ -1,21 +1,27 @@
 //! Verdict, findings, recommendation. Invariant: a finding always has numbers, evidence and advice.
 
 mod bootstrap;
+mod findings;
 mod load;
 mod measures;
+mod notes;
+mod recommendation;
 mod site;
 mod verdict;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 use serde::Serialize;
 
 use crate::catalog::Catalog;
 use crate::profile::Profile;
 
+pub use self::findings::{Finding, Severity};
 pub use self::measures::{LoopMeasures, Measure, Measures, StepLengths, ThreadMeasures};
+pub use self::recommendation::{Gain, Model, Recommendation, Rejected};
+pub use self::site::Site;
 pub use self::verdict::{Verdict, Workload};
 
 use self::bootstrap::Resamples;
@@ -26,6 +32,10 @@ use self::load::Load;
 pub struct Diagnosis {
     /// What the program is held back by.
     pub verdict: Verdict,
+    /// What to do about it.
+    pub recommendation: Recommendation,
+    /// What stands out, gravest first.
+    pub findings: Vec<Finding>,
     /// What every thread did, in the order in which they were met.
     pub threads: Vec<ThreadMeasures>,
     /// What every event loop did.
@@ -37,12 +47,17 @@ pub struct Diagnosis {
 /// The same profile always gives the same diagnosis: nothing here reads a clock, and the
 /// resampling behind the intervals is seeded.
 #[must_use]
-pub fn diagnose(profile: &Profile, _catalog: &Catalog) -> Diagnosis {
+pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     let load = Load::of(profile);
     let resamples = Resamples::of(profile);
+    let verdict = Verdict::of(&load, &resamples);
+    let findings = findings::find(profile, catalog, &load);
+    let loops = measures::loops(profile);
     Diagnosis {
-        verdict: Verdict::of(&load, &resamples),
+        recommendation: Recommendation::of(&load, &verdict, &findings, &loops),
+        verdict,
+        findings,
         threads: measures::threads(profile),
-        loops: measures::loops(profile),
+        loops,
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::{Frame, Function, FunctionId, StackId, State, Tables};
 
 /// A line of the target's code.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Site {
     /// The file, as the interpreter names it.
     pub file: String,

@@ -1,7 +1,7 @@
 //! Numbers and times as they stand in a sentence, and where a line of code belongs.
 
 /// A share as a percentage: `38 %`, below ten with a decimal, `100 %` only for all of it.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let value = share * 100.0;
     if value >= 99.95 || value.abs() < 0.05 || (10.0..99.5).contains(&value) {
         format!("{value:.0} %")
@@ -11,9 +11,9 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A length of time: `250 ms` below a second, `1.2 s` above.
-pub(super) fn seconds(length: f64) -> String {
-    if length < 0.000_95 {
-        format!("{:.0} µs", length * 1e6)
+pub(crate) fn seconds(length: f64) -> String {
+    if length < 0.009_95 {
+        format!("{:.1} ms", length * 1e3)
     } else if length < 0.9995 {
         format!("{:.0} ms", length * 1e3)
     } else {
@@ -22,17 +22,17 @@ pub(super) fn seconds(length: f64) -> String {
 }
 
 /// A count with its noun: `1 thread`, `3 threads`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A value rounded to thousandths, so that a report does not feign precision.
-pub(super) fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
 /// `part` of `whole`; zero of nothing is zero.
-pub(super) fn ratio(part: f64, whole: f64) -> f64 {
+pub(crate) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn ratio(part: f64, whole: f64) -> f64 {
 ///
 /// Half way is the threshold of a rule, so that a rule says not only whether it holds but also
 /// how clearly.
-pub(super) fn ramp(value: f64, none: f64, full: f64) -> f64 {
+pub(crate) fn ramp(value: f64, none: f64, full: f64) -> f64 {
     ((value - none) / (full - none)).clamp(0.0, 1.0)
 }
 

@@ -4,9 +4,12 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::escape::sanitise;
+use super::escape;
 use crate::model::{Descriptor, DescriptorKind, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
+
+/// The widest text of the target that is shown.
+const WIDEST: usize = 400;
 
 /// Writes a snapshot for people: a line per thread with what it does and why, then its stack.
 ///
@@ -101,7 +104,7 @@ fn resolve<'a>(
 }
 
 fn name_of(info: &ThreadInfo) -> String {
-    sanitise(&info.name).into_owned()
+    sanitise(&info.name)
 }
 
 /// `idle-waiting, network (10.0.0.1:5432)`, and what else is worth a word.
@@ -149,4 +152,8 @@ pub(super) fn describe(descriptor: &Descriptor) -> String {
         DescriptorKind::File(path) | DescriptorKind::Device(path) => path.to_string(),
         DescriptorKind::Unknown(reason) => format!("descriptor {} ({reason})", descriptor.number),
     }
+}
+
+fn sanitise(text: &str) -> String {
+    escape::sanitise(text, WIDEST)
 }

@@ -14,6 +14,9 @@ use crate::profile::{Profile, Row};
 /// program raises it.
 const MAX_DEPTH: usize = 2048;
 
+/// The widest name or file.
+const WIDEST: usize = 1024;
+
 /// Which samples stacks are made of, and how they are written.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
@@ -166,12 +169,12 @@ fn short_file(function: &Function) -> &str {
 
 /// A text of the target, made harmless also for a line of frames.
 pub(super) fn clean(text: &str) -> String {
-    sanitise(text).replace(';', ":")
+    sanitise(text, WIDEST).replace(';', ":")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_DEPTH, StackOptions, clean, folded};
+    use super::{MAX_DEPTH, StackOptions, folded};
     use crate::model::Cause;
     use crate::profile::Profile;
     use crate::profile::fixture::Trace;

@@ -1,13 +1,20 @@
 //! Reports and exports. Invariant: writes to `&mut dyn Write`; opens no file.
 
+mod bar;
 mod dump;
 mod escape;
 mod flamegraph;
 mod folded;
+mod json;
+mod page;
 mod quality;
+mod text;
 
 pub use self::dump::{dump_json, dump_text};
 pub use self::escape::sanitise;
 pub use self::flamegraph::flamegraph;
 pub use self::folded::{StackOptions, folded};
+pub use self::json::report_json;
+pub use self::page::TextOptions;
 pub use self::quality::quality_line;
+pub use self::text::report_text;

@@ -1,27 +1,95 @@
-//! How well sampling went, in one line.
+//! How well sampling went: shown with every output.
 
+use serde::Serialize;
+
+use crate::diagnose::words::{ratio, rounded};
 use crate::profile::Profile;
 
-/// `500 samples at 99.8/s (asked for 100), rejected 0.0 %, late 0.2 %, own CPU 0.6 %`: the share
-/// rejected is of the threads' samples, the share late of the planned ticks, the CPU of one core.
+/// How well sampling went, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct QualityNumbers {
+    /// Samples of the process.
+    samples: u64,
+    /// Samples of threads.
+    thread_samples: u64,
+    /// Samples of the process a second.
+    rate: f64,
+    /// What was asked for; 0 for as many as possible.
+    rate_asked: f64,
+    /// Samples of threads that could not be read.
+    rejected: u64,
+    /// Rejected samples by all that were tried.
+    rejected_share: f64,
+    /// Ticks that came late or were left out.
+    late: u64,
+    /// Late ticks by all that were due.
+    late_share: f64,
+    /// CPU seconds of pyconc.
+    own_cpu: f64,
+    /// The same by the recording's seconds.
+    own_cpu_share: f64,
+    /// Seconds on the clock.
+    seconds: f64,
+}
+
+impl QualityNumbers {
+    pub(super) fn of(profile: &Profile) -> Self {
+        let quality = &profile.quality;
+        let seconds = quality.elapsed.seconds();
+        let tried = quality.thread_samples.saturating_add(quality.rejected);
+        let due = (profile.meta.rate * seconds).round().max(quality.samples as f64);
+        Self {
+            samples: quality.samples,
+            thread_samples: quality.thread_samples,
+            rate: rounded(ratio(quality.samples as f64, seconds)),
+            rate_asked: profile.meta.rate,
+            rejected: quality.rejected,
+            rejected_share: rounded(ratio(quality.rejected as f64, tried as f64)),
+            late: quality.late,
+            late_share: rounded(ratio(quality.late as f64, due.max(quality.late as f64))),
+            own_cpu: rounded(quality.own_cpu.seconds()),
+            own_cpu_share: rounded(ratio(quality.own_cpu.seconds(), seconds)),
+            seconds: rounded(seconds),
+        }
+    }
+}
+
+/// How well sampling went, in a line: samples, the rate that was reached, and what went wrong.
 #[must_use]
 pub fn quality_line(profile: &Profile) -> String {
-    let quality = &profile.quality;
-    let seconds = quality.elapsed.seconds();
-    let rate = if seconds > 0.0 { quality.samples as f64 / seconds } else { 0.0 };
-    let asked = match profile.meta.rate {
-        rate if rate > 0.0 => format!("asked for {rate}"),
-        _ => "as many as possible".to_owned(),
-    };
-    let rejected = share(quality.rejected, quality.thread_samples + quality.rejected);
-    let late = share(quality.late, quality.samples.max(quality.late));
-    let own = if seconds > 0.0 { 100.0 * quality.own_cpu.seconds() / seconds } else { 0.0 };
+    let numbers = QualityNumbers::of(profile);
+    let percent = |share: f64| share * 100.0;
     format!(
-        "{} samples at {rate:.1}/s ({asked}), rejected {rejected:.1} %, late {late:.1} %, own CPU {own:.1} %",
-        quality.samples
+        "{} samples in {:.1} s ({:.0}/s), {:.1} % rejected, {:.1} % late, pyconc used {:.1} % of a CPU",
+        numbers.samples,
+        numbers.seconds,
+        numbers.rate,
+        percent(numbers.rejected_share),
+        percent(numbers.late_share),
+        percent(numbers.own_cpu_share),
     )
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+#[cfg(test)]
+mod tests {
+    use super::quality_line;
+    use crate::model::Nanos;
+    use crate::profile::Profile;
+
+    #[test]
+    fn the_line_says_what_went_wrong() {
+        let mut profile = Profile::default();
+        profile.meta.rate = 100.0;
+        profile.quality.samples = 480;
+        profile.quality.thread_samples = 990;
+        profile.quality.rejected = 10;
+        profile.quality.late = 20;
+        profile.quality.elapsed = Nanos(5 * Nanos::SECOND.0);
+        profile.quality.own_cpu = Nanos(100 * Nanos::MILLISECOND.0);
+        assert_eq!(
+            quality_line(&profile),
+            "480 samples in 5.0 s (96/s), 1.0 % rejected, 4.0 % late, pyconc used 2.0 % of a CPU"
+        );
+        assert!(quality_line(&Profile::default()).starts_with("0 samples in 0.0 s (0/s)"));
+    }
 }

@@ -205,12 +205,11 @@ impl<M: Memory> Reader<'_, M> {
         let (first, with_hash) = match (at.size, at.log2_index_bytes, at.kind) {
             (Some(size), ..) => {
                 let size = self.word(keys.offset(size))?;
-                let width = match size {
-                    ..=0xff => 1,
-                    ..=0xffff => 2,
-                    ..=0xffff_ffff => 4,
-                    _ => 8,
-                };
+                // The indices are as wide as the largest one needs (`dictobject.c`, `DK_IXSIZE`).
+                let width = [0xff, 0xffff, 0xffff_ffff]
+                    .iter()
+                    .position(|most| size <= *most)
+                    .map_or(8, |power| 1 << power);
                 (size.wrapping_mul(width), true)
             }
             (None, Some(log2), Some(kind)) => {

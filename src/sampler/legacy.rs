@@ -1,5 +1,7 @@
 //! Processes whose interpreter py-spy reads (2.7, 3.6, 3.7): its stacks, the kernel's causes.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 use super::process::add_thread;
@@ -57,12 +59,12 @@ impl LegacySampler {
             return;
         };
         for stack in stacks.iter().filter(|stack| tids.contains(&stack.tid)) {
-            if !self.threads.contains_key(&stack.tid) {
+            if let Entry::Vacant(place) = self.threads.entry(stack.tid) {
                 let Some((id, kernel)) = add_thread(process, stack.tid, Some(0), tables) else {
                     continue;
                 };
                 changed.push(id);
-                self.threads.insert(stack.tid, Thread { id, kernel, last: None });
+                place.insert(Thread { id, kernel, last: None });
             }
             if let Some(taken) = self.sample_thread(stack, sample.time, tables) {
                 sample.threads.push(taken);

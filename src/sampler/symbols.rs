@@ -1,5 +1,7 @@
 //! From code addresses to interned frames: every code object is read once.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 use crate::model::{Address, Failure, Frame, FrameId, FunctionId, StackId, Tables};
@@ -84,12 +86,12 @@ impl Symbols {
             self.by_address.clear();
         }
         match self.by_address.entry(address) {
-            std::collections::hash_map::Entry::Occupied(known) => {
+            Entry::Occupied(known) => {
                 let known = known.into_mut();
                 known.used = true;
                 Ok(known)
             }
-            std::collections::hash_map::Entry::Vacant(place) => {
+            Entry::Vacant(place) => {
                 let code = Code::read(reader, address).map_err(|_| Failure::Invalid)?;
                 let function = tables.functions.intern(code.function.clone());
                 Ok(place.insert(Symbol {

@@ -200,7 +200,7 @@ impl<'c> Session<'c> {
         let never = AtomicBool::new(false);
         for _ in 0..LOOKS {
             // A target that ends meanwhile is shown as it was last.
-            if !pace.wait(&never).is_some_and(|tick| self.take_sample(tick).is_ok()) {
+            if pace.wait(&never).is_none_or(|tick| self.take_sample(tick).is_err()) {
                 break;
             }
         }

@@ -132,10 +132,10 @@ const RULES: [Rule; 9] = [
         why: why::loop_blocked,
     },
     Rule { workload: Workload::GilBound, strength: rules::gil_bound, why: why::gil_bound },
+    Rule { workload: Workload::NativeParallel, strength: rules::native_parallel, why: why::native },
     Rule { workload: Workload::CpuStarved, strength: rules::cpu_starved, why: why::cpu_starved },
     Rule { workload: Workload::Idle, strength: rules::idle, why: why::idle },
     Rule { workload: Workload::LockBound, strength: rules::lock_bound, why: why::lock_bound },
-    Rule { workload: Workload::NativeParallel, strength: rules::native_parallel, why: why::native },
     Rule { workload: Workload::CpuBound, strength: rules::cpu_bound, why: why::cpu_bound },
     Rule { workload: Workload::IoBound, strength: rules::io_bound, why: why::io_bound },
 ];
@@ -145,10 +145,7 @@ impl Verdict {
     pub(super) fn of(load: &Load, resamples: &Resamples) -> Self {
         let strengths = RULES.map(|rule| (rule.strength)(load));
         let decided = first_that_holds(&strengths);
-        let others = strengths.iter().enumerate().filter(|&(index, &strength)| {
-            Some(index) != decided && strength >= MENTIONED && suits_as_runner_up(index)
-        });
-        let runner_up = others.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+        let runner_up = runner_up(&strengths, decided);
         let (workload, strength, why) = match decided.and_then(|index| RULES.get(index)) {
             Some(rule) => (rule.workload, (rule.strength)(load), (rule.why)(load)),
             None => {
@@ -170,6 +167,12 @@ impl Verdict {
     }
 }
 
+/// Whether the rule of a workload holds, be it the verdict or not.
+pub(super) fn holds(workload: Workload, load: &Load) -> bool {
+    let rule = RULES.iter().find(|rule| rule.workload == workload);
+    rule.is_some_and(|rule| (rule.strength)(load) >= HOLDS)
+}
+
 fn first_that_holds(strengths: &[f64]) -> Option<usize> {
     strengths.iter().position(|&strength| strength >= HOLDS)
 }
@@ -179,8 +182,17 @@ fn workload_of(load: &Load) -> Workload {
     rule.map_or(Workload::Mixed, |rule| rule.workload)
 }
 
-fn suits_as_runner_up(index: usize) -> bool {
-    RULES.get(index).is_some_and(|rule| rule.workload != Workload::InsufficientData)
+/// The strongest of the rules that did not decide, with its index.
+fn runner_up(strengths: &[f64], decided: Option<usize>) -> Option<(usize, &f64)> {
+    let suits = |index: usize| match RULES.get(index).map(|rule| rule.workload) {
+        Some(Workload::InsufficientData) => false,
+        // What goes before it found work, or waits, that it does not see.
+        Some(Workload::Idle) => decided.is_none_or(|decided| decided > index),
+        _ => decided != Some(0) && decided != Some(index),
+    };
+    let others = strengths.iter().enumerate();
+    let others = others.filter(|&(index, &strength)| strength >= MENTIONED && suits(index));
+    others.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))
 }
 
 /// The share of the evidence that could be read, doubts about very short recordings included.
@@ -407,6 +419,9 @@ mod tests {
         let mut crowded_out = threads(&[&[(Cause::Python, 60), (Cause::CpuWait, 40)]]);
         crowded_out.cpus(0.6, 0.4);
         expect(Workload::CpuStarved, &crowded_out);
+        let mut half = alike(4, &[(Cause::Native, 48), (Cause::CpuWait, 52)]);
+        half.cpus(1.7, 2.3);
+        expect(Workload::CpuStarved, &half);
         let mut quota = threads(&[&[(Cause::Python, 50), (Cause::CpuWait, 50)]]);
         quota.profile.meta.usable_cpus = 0.5;
         quota.cpus(0.5, 0.5);

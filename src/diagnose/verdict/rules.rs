@@ -49,8 +49,10 @@ pub(super) fn lock_bound(load: &Load) -> f64 {
     ramp(share, 0.3, 0.6).min(ramp(load.entering(), 0.15, 0.45))
 }
 
+/// With half of the CPUs gone elsewhere, that is the news.
 pub(super) fn native_parallel(load: &Load) -> f64 {
-    ramp(load.cpus_used(), 1.05, 1.35).min(ramp(load.native_share(), 0.35, 0.65))
+    let parallel = ramp(load.cpus_used(), 1.05, 1.35).min(ramp(load.native_share(), 0.35, 0.65));
+    parallel * (1.0 - ramp(load.starvation(), 0.4, 0.6))
 }
 
 /// How nearly what only one thread at a time can do is used up: one thread's time, or the GIL by
@@ -69,11 +71,5 @@ pub(super) fn cpu_bound(load: &Load) -> f64 {
 /// GIL, cannot do more.
 pub(super) fn io_bound(load: &Load) -> f64 {
     let share = ramp(ratio(load.io(), load.active()), 0.45, 0.7) * (1.0 - saturation(load));
-    if without_work(load) { share * 0.75 } else { share }
-}
-
-/// Whether next to no CPU time is used: what looks like waiting for answers may be waiting for
-/// messages, which is idle by design but cannot be told from outside.
-pub(super) fn without_work(load: &Load) -> bool {
-    load.cpus_used() < 0.005 && load.on_cpu() < 0.005
+    if load.without_work() { share * 0.75 } else { share }
 }

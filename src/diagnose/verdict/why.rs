@@ -4,7 +4,7 @@ use crate::diagnose::load::Load;
 use crate::diagnose::words::{counted, percent, ratio, seconds};
 use crate::model::Cause;
 
-use super::{FEWEST_SAMPLES, rules};
+use super::FEWEST_SAMPLES;
 
 /// A mean number of threads, as a noun: `2.8 threads`.
 fn threads(mean: f64) -> String {
@@ -137,7 +137,7 @@ pub(super) fn io_bound(load: &Load) -> Vec<String> {
         why.push("An event loop waits in its selector and gets work every now and then; what its tasks wait for is not known yet.".into());
     }
     why.push(cpus_sentence(load));
-    if rules::without_work(load) {
+    if load.without_work() {
         why.push(
             "It uses next to no CPU time: it may as well wait for messages, by design.".into(),
         );

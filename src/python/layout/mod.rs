@@ -268,10 +268,10 @@ mod tests {
         let runtime = Address(published.as_ptr() as u64);
         let version = Layout::published_version(&own_memory(), runtime).unwrap().unwrap();
         assert_eq!(version.to_string(), "3.15.2");
-        published[192 / 8] = 24;
+        std::hint::black_box(&mut published)[192 / 8] = 24;
         let layout = Layout::of(version, &own_memory(), runtime).unwrap();
         assert_eq!(layout.at.thread.next, 24);
-        published[192 / 8] = 1 << 40;
+        std::hint::black_box(&mut published)[192 / 8] = 1 << 40;
         let error = Layout::of(version, &own_memory(), runtime).unwrap_err();
         assert!(matches!(error, LayoutError::Implausible(_)), "{error}");
     }

@@ -1,0 +1,235 @@
+//! `blocked-event-loop`: steps of an event loop at least as long as the threshold.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::diagnose::notes::{EVENT_LOOP_SELECTOR, note};
+use crate::diagnose::site::{Line, Site, common_depth, innermost_user, lines, outermost_user};
+use crate::diagnose::words::{ratio, rounded};
+use crate::model::{Cause, FunctionId, LabelId, StackId, StateId, ThreadId};
+use crate::profile::{Episode, ThreadProfile};
+
+use super::{Case, Finding, Severity, evidence, heaviest};
+
+const ID: &str = "blocked-event-loop";
+
+/// The most selector stacks that are compared with a step's; a loop has one, seldom two.
+const MOST_SELECTOR_STACKS: usize = 8;
+
+/// What tells one way of blocking a loop from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    /// The outermost function of the user's within the step.
+    handler: Option<FunctionId>,
+    /// The innermost one.
+    function: Option<FunctionId>,
+    /// Its line when it waits there; work has many lines and is one finding all the same.
+    line: Option<u32>,
+    cause: Cause,
+    note: Option<LabelId>,
+}
+
+/// The steps with one key.
+#[derive(Default)]
+struct Group {
+    seconds: f64,
+    squares: f64,
+    longest: f64,
+    count: u64,
+    /// The samples of all its states.
+    states: BTreeMap<StateId, u64>,
+}
+
+pub(super) fn find(case: &Case) -> Vec<Finding> {
+    let threads = case.profile.threads.iter().enumerate();
+    let with_loop = threads.filter(|(_, thread)| thread.event_loop.is_some());
+    with_loop.flat_map(|(index, thread)| find_in(case, ThreadId::from(index), thread)).collect()
+}
+
+fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
+    let selectors = selector_stacks(case, thread);
+    let mut keys: HashMap<StateId, Option<Key>> = HashMap::new();
+    let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
+    for episode in thread.event_loop.iter().flat_map(|event_loop| &event_loop.episodes) {
+        let states = episode.states.iter().filter_map(|&(state, samples)| {
+            let key = *keys.entry(state).or_insert_with(|| key_of(case, &selectors, state));
+            Some((key?, samples))
+        });
+        if let Some(&(key, _)) = heaviest(states).first() {
+            groups.entry(key).or_default().add(episode);
+        }
+    }
+    groups.into_iter().map(|(key, group)| finding(case, id, key, &group)).collect()
+}
+
+impl Group {
+    fn add(&mut self, episode: &Episode) {
+        let length = episode.end.since(episode.start).seconds();
+        self.seconds += length;
+        self.squares += length * length;
+        self.longest = self.longest.max(length);
+        self.count += 1;
+        for &(state, samples) in &episode.states {
+            *self.states.entry(state).or_default() += samples;
+        }
+    }
+}
+
+/// The stacks with which the loop waits in its own selector.
+fn selector_stacks(case: &Case, thread: &ThreadProfile) -> Vec<StackId> {
+    let states = thread.states.keys().filter_map(|&(id, _)| case.tables().states.get(id));
+    let mut stacks: Vec<_> = states
+        .filter(|state| {
+            let note = note(case.tables(), state);
+            note == Some(EVENT_LOOP_SELECTOR) || state.cause == Cause::Parked
+        })
+        .map(|state| state.stack)
+        .collect();
+    stacks.sort_unstable();
+    stacks.dedup();
+    stacks.truncate(MOST_SELECTOR_STACKS);
+    stacks
+}
+
+fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
+    let state = case.tables().states.get(id)?;
+    let site = innermost_user(case.tables(), state.stack);
+    let works = matches!(state.cause, Cause::Python | Cause::Native | Cause::CpuWait | Cause::Gil);
+    Some(Key {
+        handler: handler(case, selectors, state.stack).map(|line| line.id),
+        function: site.map(|site| site.id),
+        line: site.filter(|_| !works).map(|site| site.line),
+        cause: state.cause,
+        note: state.note,
+    })
+}
+
+/// The outermost function of the user's within the step: what the loop called.
+///
+/// The frames that a step has in common with the loop's wait in its selector are the program's
+/// start and the loop itself. A loop that was never seen waiting is told by the change of
+/// authors: the program's start, then the library that runs the loop, then the handler.
+fn handler<'a>(case: &'a Case, selectors: &[StackId], stack: StackId) -> Option<Line<'a>> {
+    let tables = case.tables();
+    let shared = selectors.iter().map(|&other| common_depth(tables, other, stack)).max();
+    if let Some(shared) = shared.filter(|&shared| shared > 0) {
+        return outermost_user(tables, stack, shared);
+    }
+    let mut all: Vec<_> = lines(tables, stack).collect();
+    all.reverse();
+    let mut inner = all.iter().skip_while(|line| !line.is_user());
+    let outermost = inner.clone().next().copied();
+    let within_loop = inner.by_ref().skip_while(|line| line.is_user()).find(|line| line.is_user());
+    within_loop.copied().or(outermost)
+}
+
+fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
+    let states = || {
+        let states = group.states.iter();
+        states.filter_map(|(&id, &samples)| Some((case.tables().states.get(id)?, samples)))
+    };
+    let own = || states().filter(|(state, _)| state.cause == key.cause && state.note == key.note);
+    let sites = own().filter_map(|(state, samples)| {
+        let line = innermost_user(case.tables(), state.stack)?;
+        (Some(line.id) == key.function).then(|| (line.site(), samples))
+    });
+    let site = heaviest(sites).into_iter().next().map(|(site, _)| site);
+    let probe = own().find_map(|(state, _)| case.probe(state));
+    let elapsed = case.load.totals.elapsed;
+    let share = ratio(group.seconds, elapsed);
+    let causes = heaviest(states().map(|(state, samples)| (state.cause.name(), samples)));
+    let handler: Option<Site> = key.handler.and_then(|id| {
+        let function = case.tables().functions.get(id)?;
+        Some(Site {
+            file: function.file.to_string(),
+            line: function.first_line,
+            function: function.name.to_string(),
+        })
+    });
+    Finding {
+        id: ID,
+        name: probe.map_or_else(|| name(key.cause).to_owned(), |probe| probe.title.clone()),
+        severity: severity(key.cause, share, group.longest),
+        share: rounded(share),
+        seconds: rounded(group.seconds),
+        count: group.count,
+        site,
+        thread: case.thread_name(thread),
+        task: None,
+        evidence: evidence([
+            ("share_of", "seconds of the recording".into()),
+            ("count_of", "steps of the loop at least as long as the threshold".into()),
+            ("cause", key.cause.name().into()),
+            ("causes_samples", causes.into_iter().collect()),
+            ("probe", probe.map(|probe| probe.id.clone()).into()),
+            ("handler", serde_json::json!(handler)),
+            ("longest_seconds", rounded(group.longest).into()),
+            ("mean_seconds", rounded(ratio(group.seconds, group.count as f64)).into()),
+            ("mean_delay_seconds", rounded(ratio(group.squares, 2.0 * elapsed)).into()),
+            ("threshold_seconds", case.profile.meta.threshold.seconds().into()),
+        ]),
+        advice: probe.map_or_else(|| advice(key.cause).to_owned(), |probe| probe.advice.clone()),
+    }
+}
+
+/// A step that is long because others have the GIL or the CPUs is not the loop's own fault.
+fn severity(cause: Cause, share: f64, longest: f64) -> Severity {
+    let others = matches!(cause, Cause::Gil | Cause::CpuWait);
+    if !others && (share >= 0.05 || (longest >= 1.0 && share >= 0.01)) {
+        Severity::Error
+    } else if share >= 0.01 {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
+}
+
+const fn name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Python => "Python code computes on the event loop",
+        Cause::Native => "C code computes on the event loop",
+        Cause::CpuWait => "the event loop's thread does not get a CPU",
+        Cause::Gil => "the event loop's thread waits for the GIL",
+        Cause::Lock => "a wait for a thread's lock or signal on the event loop",
+        Cause::Network => "a synchronous network call on the event loop",
+        Cause::Disk => "synchronous file access on the event loop",
+        Cause::Pipe => "a synchronous read or write of a pipe on the event loop",
+        Cause::Child => "a synchronous wait for a child process on the event loop",
+        Cause::Sleep => "a synchronous sleep on the event loop",
+        Cause::Parked | Cause::Unknown => "a step holds up the event loop",
+    }
+}
+
+const fn advice(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Python => {
+            "Run it in a process: await loop.run_in_executor(process_pool, function, ...). \
+             A thread would share the GIL with the loop and slow it down."
+        }
+        Cause::Native => {
+            "It releases the GIL: run it in a thread with await asyncio.to_thread(...)."
+        }
+        Cause::CpuWait => "Give the process more CPU, or run fewer processes beside it.",
+        Cause::Gil => {
+            "Other threads compute in Python. Move their work to processes, so that the loop gets \
+             the GIL when it needs it."
+        }
+        Cause::Lock => {
+            "Use asyncio's own lock, event or queue between tasks; where another thread must be \
+             waited for, await asyncio.to_thread(...) or asyncio.wrap_future(...)."
+        }
+        Cause::Network => {
+            "Use the library's asyncio variant. Where there is none, await asyncio.to_thread(...) \
+             with a timeout and a bound on how many run at a time."
+        }
+        Cause::Disk => "Do file work in a thread: await asyncio.to_thread(...).",
+        Cause::Pipe => {
+            "Use asyncio's streams or subprocess pipes, or await asyncio.to_thread(...)."
+        }
+        Cause::Child => "Use await asyncio.create_subprocess_exec(...) and await process.wait().",
+        Cause::Sleep => "Use await asyncio.sleep(...) instead.",
+        Cause::Parked | Cause::Unknown => {
+            "Look at the lines on the stack: whatever takes long there has to be awaited, or run \
+             in an executor."
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `sequential-io`: one thread asks, waits for the answer, and asks again.
+
+use serde_json::{Value, json};
+
+use crate::diagnose::verdict::{Workload, holds};
+use crate::diagnose::words::{ratio, rounded};
+use crate::model::{Cause, DescriptorKind, ThreadId};
+
+use super::{Case, Finding, Row, Severity, evidence, heaviest};
+
+const ID: &str = "sequential-io";
+
+/// How many peers are named.
+const NAMED: usize = 5;
+
+pub(super) fn find(case: &Case) -> Vec<Finding> {
+    let is_wait = |row: &Row| row.state.cause == Cause::Network && !row.blocking;
+    let waiters = heaviest(case.rows(is_wait).map(|row| (row.thread, row.samples)));
+    let Some(&(thread, count)) = waiters.first() else { return Vec::new() };
+    let others: u64 = waiters.iter().skip(1).map(|&(_, samples)| samples).sum();
+    let own = case.profile.threads.get(usize::from(thread)).map_or(0, |thread| thread.samples);
+    let mostly = count * 2 >= own && case.share(count) >= 0.3;
+    if !mostly || others * 5 > count {
+        return Vec::new();
+    }
+    vec![finding(case, thread, count, own)]
+}
+
+fn finding(case: &Case, thread: ThreadId, count: u64, own: u64) -> Finding {
+    let waits = |row: &Row| row.thread == thread && row.state.cause == Cause::Network;
+    let sites = case.rows(waits).filter_map(|row| Some((case.site(row)?, row.samples)));
+    let site = heaviest(sites).into_iter().next().map(|(site, _)| site);
+    let asleep = case.load.without_work();
+    let bound = holds(Workload::IoBound, case.load);
+    Finding {
+        id: ID,
+        name: "one request at a time over the network".to_owned(),
+        severity: if bound && !asleep { Severity::Warning } else { Severity::Info },
+        share: rounded(case.share(count)),
+        seconds: rounded(case.seconds(count)),
+        count,
+        site,
+        thread: case.thread_name(thread),
+        task: None,
+        evidence: evidence([
+            ("share_of", "samples of the process".into()),
+            ("count_of", "samples of the thread waiting for the network".into()),
+            ("share_of_own_samples", rounded(ratio(count as f64, own as f64)).into()),
+            ("mean_threads_waiting", rounded(case.load.mean(Cause::Network)).into()),
+            ("peers", peers(case, waits)),
+        ]),
+        advice: if asleep { MESSAGES } else { REQUESTS }.to_owned(),
+    }
+}
+
+/// The other ends of the connections that were waited for.
+fn peers(case: &Case, waits: impl Fn(&Row) -> bool) -> Value {
+    let peer = |row: &Row| {
+        let descriptor = case.tables().descriptors.get(row.state.descriptor?)?;
+        let DescriptorKind::Socket { peer, .. } = &descriptor.kind else { return None };
+        Some((peer.to_string(), row.samples))
+    };
+    let peers = heaviest(case.rows(waits).filter_map(peer));
+    peers.into_iter().take(NAMED).map(|(peer, n)| json!({"peer": peer, "samples": n})).collect()
+}
+
+const REQUESTS: &str = "If the requests do not depend on each other, let their waits overlap: an \
+    asyncio client in a TaskGroup with a Semaphore as bound, or a ThreadPoolExecutor with this \
+    library. Give each a timeout.";
+
+const MESSAGES: &str = "It does next to nothing between the waits: if it waits for messages by \
+    design, nothing has to change. If these are requests, look at why the other end takes so long.";

@@ -1,0 +1,363 @@
+//! The report as text: one screen that says what holds the program back and what to do.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crossterm::style::Color;
+
+use crate::diagnose::words::{percent, ratio};
+use crate::diagnose::{
+    Diagnosis, Finding, Gain, Recommendation, Severity, Site, ThreadMeasures, Verdict,
+};
+use crate::model::{Cause, Tag};
+use crate::profile::Profile;
+
+use super::bar::bar;
+use super::page::{Look, Page, Piece, TextOptions};
+use super::quality::quality_line;
+
+/// How many threads are listed.
+const THREADS: usize = 8;
+
+/// How many causes are shown.
+const CAUSES: usize = 6;
+
+/// How many findings are shown.
+const FINDINGS: usize = 3;
+
+/// Writes the report as text.
+///
+/// # Errors
+/// When writing fails.
+pub fn report_text(
+    w: &mut dyn Write,
+    profile: &Profile,
+    diagnosis: &Diagnosis,
+    options: &TextOptions,
+) -> io::Result<()> {
+    let page = &mut Page::new(w, *options);
+    target(page, profile)?;
+    page.empty()?;
+    verdict(page, &diagnosis.verdict)?;
+    page.empty()?;
+    shares(page, &diagnosis.threads)?;
+    page.empty()?;
+    threads(page, &diagnosis.threads)?;
+    page.empty()?;
+    findings(page, &diagnosis.findings)?;
+    recommendation(page, &diagnosis.recommendation)?;
+    page.empty()?;
+    page.paragraph(("quality: ", Look::Faint), &quality_line(profile), Look::Faint)
+}
+
+fn target(page: &mut Page, profile: &Profile) -> io::Result<()> {
+    let meta = &profile.meta;
+    let build = if meta.free_threaded { ", free-threaded" } else { "" };
+    let about = format!(
+        "  pid {}, Python {}{build}, may use {:.1} CPUs",
+        meta.pid, meta.python, meta.usable_cpus
+    );
+    page.line(&[(&meta.command.join(" "), Look::Strong)])?;
+    page.line(&[(&about, Look::Faint)])
+}
+
+fn verdict(page: &mut Page, verdict: &Verdict) -> io::Result<()> {
+    let workload = verdict.workload;
+    let or =
+        verdict.runner_up.map_or_else(String::new, |other| format!(", or else {}", other.name()));
+    let confidence = format!("  (confidence {}{or})", percent(verdict.confidence));
+    page.line(&[
+        ("verdict: ", Look::Plain),
+        (workload.name(), Look::Strong),
+        (&confidence, Look::Faint),
+    ])?;
+    page.paragraph(("  ", Look::Plain), workload.meaning(), Look::Plain)?;
+    verdict.why.iter().try_for_each(|why| page.paragraph(("  - ", Look::Plain), why, Look::Plain))
+}
+
+/// Tags at the left, causes at the right, each with its share of all thread samples.
+fn shares(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
+    let all: u64 = threads.iter().map(|thread| thread.samples).sum();
+    let head = format!("what the threads did, of {all} thread samples");
+    page.line(&[(&head, Look::Strong)])?;
+    let tags = summed(threads, |thread| &thread.tags);
+    let tags: Vec<_> =
+        Tag::ALL.iter().map(|tag| (tag.name(), tag_colour(*tag), tags.get(tag.name()))).collect();
+    let causes = summed(threads, |thread| &thread.causes);
+    let mut causes: Vec<_> = Cause::ALL
+        .iter()
+        .filter_map(|cause| {
+            Some((cause.name(), cause_colour(*cause), Some(causes.get(cause.name())?)))
+        })
+        .collect();
+    causes.sort_by_key(|&(.., samples)| std::cmp::Reverse(samples));
+    causes.truncate(CAUSES);
+    let share =
+        |samples: Option<&u64>| ratio(samples.copied().unwrap_or_default() as f64, all as f64);
+    for row in 0..tags.len().max(causes.len()) {
+        let mut pieces: Vec<(String, Look)> = Vec::new();
+        match tags.get(row) {
+            Some(&(name, colour, samples)) => {
+                bar_cells(page, &mut pieces, (name, 19), (share(samples), 10, colour))
+            }
+            None => pieces.push((" ".repeat(39), Look::Plain)),
+        }
+        if let Some(&(name, colour, samples)) = causes.get(row) {
+            bar_cells(page, &mut pieces, (name, 8), (share(samples), 21, colour));
+        }
+        let pieces: Vec<Piece> = pieces.iter().map(|(text, look)| (text.as_str(), *look)).collect();
+        page.line(&pieces)?;
+    }
+    Ok(())
+}
+
+/// A name, a bar and a percentage, in cells of fixed widths.
+fn bar_cells(
+    page: &Page,
+    pieces: &mut Vec<(String, Look)>,
+    name: (&str, usize),
+    bar_of: (f64, usize, Color),
+) {
+    let (share, width, colour) = bar_of;
+    let filled = bar(share, width, page.options().unicode);
+    pieces.push((format!("  {} ", page.cell(name.0, name.1, false)), Look::Plain));
+    pieces.push((page.cell(&filled, width, false), Look::In(colour)));
+    pieces.push((format!(" {}", page.cell(&percent(share), 6, true)), Look::Plain));
+}
+
+fn summed<'a>(
+    threads: &'a [ThreadMeasures],
+    counts: impl Fn(&'a ThreadMeasures) -> &'a BTreeMap<&'static str, u64>,
+) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for (&name, &samples) in threads.iter().flat_map(counts) {
+        *sums.entry(name).or_default() += samples;
+    }
+    sums
+}
+
+/// The threads that did most, with the shares of their own samples.
+fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
+    let row = |page: &Page, cells: [&str; 7]| {
+        let [name, samples, running, gil, waiting, blocking, top] = cells;
+        let numbers =
+            [samples, running, gil, waiting, blocking].map(|text| page.cell(text, 9, true));
+        format!("  {}{}  {top}", page.cell(name, 16, false), numbers.concat())
+    };
+    let head =
+        row(page, ["thread", "samples", "running", "for GIL", "waiting", "blocking", "mostly"]);
+    page.line(&[(head.trim_start(), Look::Strong)])?;
+    let mut sorted: Vec<_> = threads.iter().collect();
+    sorted.sort_by_key(|thread| (std::cmp::Reverse(thread.samples - idle(thread)), thread.tid));
+    for thread in sorted.iter().take(THREADS) {
+        let share = |tag: Tag| match thread.tags.get(tag.name()) {
+            Some(&samples) => percent(ratio(samples as f64, thread.samples as f64)),
+            None => "-".to_owned(),
+        };
+        let most = thread.causes.iter().max_by_key(|&(_, &samples)| samples);
+        let most = most.map_or_else(String::new, |(cause, &samples)| {
+            format!("{cause} {}", percent(ratio(samples as f64, thread.samples as f64)))
+        });
+        let tags = Tag::ALL.map(share);
+        let [blocking, gil, waiting, running] = tags.each_ref();
+        let samples = thread.samples.to_string();
+        let line = row(page, [&thread.name, &samples, running, gil, waiting, blocking, &most]);
+        page.line(&[(&line, Look::Plain)])?;
+    }
+    if threads.len() > THREADS {
+        let more = format!("  and {} more threads that did less", threads.len() - THREADS);
+        page.line(&[(&more, Look::Faint)])?;
+    }
+    Ok(())
+}
+
+/// At how many samples a thread waited for something else than the GIL.
+fn idle(thread: &ThreadMeasures) -> u64 {
+    let waiting = thread.tags.get(Tag::IdleWaiting.name()).copied().unwrap_or_default();
+    waiting.min(thread.samples)
+}
+
+fn findings(page: &mut Page, findings: &[Finding]) -> io::Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    page.line(&[("findings", Look::Strong)])?;
+    for finding in findings.iter().take(FINDINGS) {
+        let severity = page.cell(finding.severity.name(), 7, false);
+        let head = [
+            ("  ", Look::Plain),
+            (&*severity, Look::In(severity_colour(finding.severity))),
+            (" ", Look::Plain),
+        ];
+        let name = (finding.name.as_str(), Look::Strong);
+        let id = format!("  [{}]", finding.id);
+        page.line(&[head[0], head[1], head[2], name, (&id, Look::Faint)])?;
+        let indent = ("          ", Look::Plain);
+        if let Some(site) = &finding.site {
+            let place = place(page, site, finding.thread.as_deref());
+            page.paragraph(indent, &place, Look::In(Color::Cyan))?;
+        }
+        page.paragraph(indent, &extent(finding), Look::Plain)?;
+        page.paragraph(indent, &finding.advice, Look::Plain)?;
+    }
+    if findings.len() > FINDINGS {
+        let more = format!("  and {} more; -f json has them all", findings.len() - FINDINGS);
+        page.line(&[(&more, Look::Faint)])?;
+    }
+    page.empty()
+}
+
+/// How much a finding concerns, with what it is a share and a count of.
+fn extent(finding: &Finding) -> String {
+    let text =
+        |key: &str| finding.evidence.get(key).and_then(|value| value.as_str()).unwrap_or("all");
+    let longest = finding.evidence.get("longest_seconds").and_then(serde_json::Value::as_f64);
+    let longest =
+        longest.map_or_else(String::new, |longest| format!(", the longest {longest:.2} s"));
+    format!(
+        "{} of {}; {:.1} s, {} {}{longest}",
+        percent(finding.share),
+        text("share_of"),
+        finding.seconds,
+        finding.count,
+        text("count_of"),
+    )
+}
+
+/// `file:line in function, thread name`, each part shortened to leave room for the others.
+fn place(page: &Page, site: &Site, thread: Option<&str>) -> String {
+    let file = page.tail(&site.file, 48);
+    let function = page.clean(&site.function, 40);
+    let thread =
+        thread.map_or_else(String::new, |name| format!(", thread {}", page.clean(name, 24)));
+    format!("{file}:{} in {function}{thread}", site.line)
+}
+
+fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Result<()> {
+    let model = recommendation.model;
+    let meaning = format!(": {}", model.meaning());
+    page.line(&[
+        ("recommendation: ", Look::Plain),
+        (model.name(), Look::Strong),
+        (&meaning, Look::Plain),
+    ])?;
+    for why in &recommendation.why {
+        page.paragraph(("  - ", Look::Plain), why, Look::Plain)?;
+    }
+    if let Some(Gain { low, high, unit }) = recommendation.gain {
+        page.paragraph(
+            ("  gain: ", Look::Plain),
+            &format!("{low:.2} to {high:.2} {unit}"),
+            Look::Strong,
+        )?;
+    }
+    for rejected in &recommendation.rejected {
+        page.paragraph(
+            ("  not ", Look::Faint),
+            &format!("{}: {}", rejected.model.name(), rejected.why),
+            Look::Faint,
+        )?;
+    }
+    if let Some(verify) = recommendation.verify {
+        page.paragraph(("  check it with: ", Look::Plain), verify, Look::Strong)?;
+    }
+    Ok(())
+}
+
+const fn severity_colour(severity: Severity) -> Color {
+    match severity {
+        Severity::Error => Color::Red,
+        Severity::Warning => Color::Yellow,
+        Severity::Info => Color::Blue,
+    }
+}
+
+const fn tag_colour(tag: Tag) -> Color {
+    match tag {
+        Tag::EventLoopBlocking => Color::Red,
+        Tag::GilContended => Color::Magenta,
+        Tag::IdleWaiting => Color::Blue,
+        Tag::Running => Color::Green,
+    }
+}
+
+fn cause_colour(cause: Cause) -> Color {
+    cause.tag().map_or(Color::DarkGrey, tag_colour)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TextOptions, report_text};
+    use crate::catalog::Catalog;
+    use crate::diagnose::diagnose;
+    use crate::diagnose::fixture::{Doing, Fixture};
+    use crate::model::Cause;
+    use crate::output::escape::{columns, is_unsafe};
+
+    fn written(fixture: &Fixture, options: TextOptions) -> String {
+        let diagnosis = diagnose(&fixture.profile, &Catalog::default());
+        let mut bytes = Vec::new();
+        report_text(&mut bytes, &fixture.profile, &diagnosis, &options).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Everything at once, with names that are long, wide and hostile.
+    fn crowded() -> Fixture {
+        let mut fixture = Fixture::new(5);
+        fixture.profile.meta.command = vec!["python3".into(), "x\u{1b}]0;owned\u{7}".repeat(30)];
+        let long = format!("/srv/{}/app.py:{}\u{202e}:12", "deep/".repeat(30), "名前".repeat(40));
+        for index in 0..12 {
+            let thread = fixture.thread(&format!("スレッド\u{1b}[31m-{}-{index}", "x".repeat(60)));
+            fixture.spend(thread, 30, &Doing::new(Cause::Python, &[&long]));
+            fixture.spend(thread, 30, &Doing::new(Cause::Gil, &[&long]));
+            fixture.spend(thread, 20, &Doing::new(Cause::Lock, &[&long]));
+            fixture.spend(thread, 10, &Doing::new(Cause::Unknown, &[&long]).note("\u{9b}2J"));
+            fixture.block(thread, 10, &Doing::new(Cause::Sleep, &["a.py:f:1", &long]));
+        }
+        fixture.cpus(1.0, 2.0);
+        fixture
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_page_and_nothing_harmful_gets_out() {
+        let crowded = crowded();
+        for width in [0, 1, 20, 40, 80, 120] {
+            for unicode in [false, true] {
+                let text = written(&crowded, TextOptions { width, colour: false, unicode });
+                for line in text.lines() {
+                    assert!(columns(line) <= width, "{width}: {line}");
+                    assert!(!line.chars().any(is_unsafe), "{line}");
+                    assert!(unicode || line.is_ascii(), "{line}");
+                    assert!(!line.ends_with(' '), "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_is_one_screen_with_verdict_findings_and_advice() {
+        let fixture = Fixture::blocked_by_sleep();
+        let text = written(&fixture, TextOptions::default());
+        for part in [
+            "verdict: event-loop-blocked  (confidence 98 %)",
+            "error",
+            "app.py:12 in charge, thread MainThread",
+            "asyncio.sleep",
+            "30 % of seconds of the recording",
+            "recommendation: asyncio",
+            "pyconc compare before.pyconc after.pyconc",
+            "quality: 500 samples in 5.0 s (100/s)",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        println!("{text}");
+        println!("{}", written(&crowded(), TextOptions::default()));
+        assert!(text.lines().count() <= 48, "{text}");
+    }
+
+    #[test]
+    fn an_empty_recording_has_a_report() {
+        let text = written(&Fixture::new(0), TextOptions::default());
+        assert!(text.contains("insufficient-data"), "{text}");
+    }
+}
