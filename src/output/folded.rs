@@ -292,7 +292,8 @@ mod tests {
         trace.sample(0, &[(thread, state, None)]);
         let mut out = Vec::new();
         folded(&mut out, &trace.finish().0, &StackOptions::default()).unwrap();
-        let expected = "a:b\u{fffd}c 9\u{fffd}[31m (x\u{fffd}.py:1);gone (\u{fffd}y.py:2) 1\n";
+        let expected =
+            r"a:b\u{a}c 9\u{1b}[31m (x\u{d}.py:1);gone (\u{202e}y.py:2) 1".to_owned() + "\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
