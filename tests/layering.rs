@@ -22,7 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("compare", &["model", "profile", "diagnose"]),
     ("output", &["model", "profile", "diagnose", "compare"]),
     ("tui", &["model", "profile", "diagnose"]),
-    ("session", &["model", "sampler", "catalog", "classify", "profile"]),
+    // `target` for the process that it is handed and for how that ended, no more.
+    ("session", &["model", "target", "sampler", "catalog", "classify", "profile"]),
     (
         "cli",
         &[

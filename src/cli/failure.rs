@@ -37,15 +37,6 @@ impl Failure {
         Self { error: anyhow::Error::msg(message.into()), hint: Some(hint.into()), code: USAGE }
     }
 
-    /// Whether the reader of our output has gone away, which is nobody's error.
-    pub(super) fn is_broken_pipe(&self) -> bool {
-        self.error.chain().any(|cause| {
-            cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-        })
-    }
-
     fn new(error: impl Into<anyhow::Error>, hint: Option<String>, code: u8) -> Self {
         Self { error: error.into(), hint, code }
     }
@@ -103,6 +94,22 @@ macro_rules! plain {
 }
 
 plain!(CatalogError, RecordingError, SessionError, io::Error);
+
+/// The parser's message, in one line.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.to_string();
+        let message: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+            .filter(|line| !line.is_empty())
+            .collect();
+        let message = message.join(" ");
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        Self::usage(message, "pyconc --help, and pyconc COMMAND --help, say what there is")
+    }
+}
 
 impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Self {

@@ -31,6 +31,8 @@ impl Document {
         let file = tempfile::Builder::new()
             .prefix(".pyconc-")
             .tempfile_in(folder)
+            // Without the temporary name, which means nothing to the user.
+            .map_err(|error| io::Error::from(error.kind()))
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self::File(file, path.to_owned()))
     }
@@ -43,8 +45,11 @@ impl Document {
         match self {
             Self::Stdout => {
                 let mut out = BufWriter::new(io::stdout().lock());
-                render(&mut out)?;
-                Ok(out.flush()?)
+                match render(&mut out).and_then(|()| out.flush()) {
+                    // The reader has gone away, which is nobody's error.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    written => Ok(written.context("writing to standard output")?),
+                }
             }
             Self::File(file, path) => {
                 let context = || format!("writing {}", path.display());

@@ -17,6 +17,7 @@ mod values;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 pub use self::args::Arguments;
 use self::args::Command;
@@ -32,11 +33,12 @@ const WIDEST: usize = 400;
 pub fn run() -> Result<ExitCode, Failure> {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(usage) => {
-            // Help and version come this way too, with code 0.
-            let _ = usage.print();
-            return Ok(ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2)));
+        // Help and version come this way too, and help for want of a command.
+        Err(other) if is_help(&other) => {
+            other.print()?;
+            return Ok(ExitCode::from(u8::try_from(other.exit_code()).unwrap_or(2)));
         }
+        Err(usage) => return Err(Failure::from(usage)),
     };
     match arguments.command {
         Command::Record(options) => record::run(&options),
@@ -48,12 +50,18 @@ pub fn run() -> Result<ExitCode, Failure> {
     }
 }
 
+fn is_help(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
 /// Tells the user what went wrong: one line with the cause, one with the fix.
 #[must_use]
 pub fn explain(failure: &Failure) -> ExitCode {
-    if failure.is_broken_pipe() {
-        return ExitCode::SUCCESS;
-    }
     eprintln!("error: {:#}", failure.error);
     if let Some(hint) = &failure.hint {
         eprintln!("hint: {hint}");

@@ -1,8 +1,11 @@
 //! Runs a session before the user's eyes: a progress bar, and the file that grows.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attach::Attached;
@@ -12,20 +15,19 @@ use crate::profile::{Block, Profile, RecordingWriter};
 use crate::session::{Ending, Observer};
 
 /// A file that a recording is written to.
-pub(super) type Writer = RecordingWriter<Box<dyn Write>>;
+pub(super) struct RecordingFile {
+    pub writer: RecordingWriter<Box<dyn Write>>,
+    pub path: PathBuf,
+}
 
 /// Shows progress and writes blocks.
 struct Watcher {
     bar: ProgressBar,
-    writer: Option<Writer>,
+    file: Option<RecordingFile>,
 }
 
 impl Watcher {
-    fn new(
-        session: &Attached<'_>,
-        length: Option<std::time::Duration>,
-        writer: Option<Writer>,
-    ) -> Self {
+    fn new(session: &Attached<'_>, length: Option<Duration>, file: Option<RecordingFile>) -> Self {
         let bar = match length {
             _ if !io::stderr().is_terminal() => ProgressBar::hidden(),
             Some(length) => ProgressBar::new(length.as_secs().max(1)),
@@ -42,7 +44,7 @@ impl Watcher {
         let meta = &session.session.profile().meta;
         bar.set_message(format!("sampling process {} (Python {})", meta.pid, meta.python));
         bar.tick();
-        Self { bar, writer }
+        Self { bar, file }
     }
 }
 
@@ -50,8 +52,8 @@ impl Observer for Watcher {
     fn block(&mut self, block: &Block, profile: &Profile) -> io::Result<()> {
         self.bar.set_position(profile.quality.elapsed.seconds().round() as u64);
         self.bar.set_message(quality_line(profile));
-        match &mut self.writer {
-            Some(writer) => writer.append(block),
+        match &mut self.file {
+            Some(file) => file.writer.append(block),
             None => Ok(()),
         }
     }
@@ -60,17 +62,17 @@ impl Observer for Watcher {
 /// Samples to the end.
 pub(super) fn observe(
     attached: &mut Attached<'_>,
-    length: Option<std::time::Duration>,
-    writer: Option<Writer>,
+    length: Option<Duration>,
+    file: Option<RecordingFile>,
     stop: &AtomicBool,
 ) -> Result<Ending, Failure> {
-    let mut watcher = Watcher::new(attached, length, writer);
+    let mut watcher = Watcher::new(attached, length, file);
     let ending = attached.session.run(stop, &mut watcher);
     watcher.bar.finish_and_clear();
-    let ending = ending?;
-    if let Some(writer) = &mut watcher.writer {
-        writer.finish()?;
-    }
+    let Some(file) = &mut watcher.file else { return Ok(ending?) };
+    let context = || format!("writing {}", file.path.display());
+    let ending = ending.with_context(context)?;
+    file.writer.finish().with_context(context)?;
     Ok(ending)
 }
 

@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use super::args::{Record, StackFormat};
 use super::attach::{Attached, Subject, stop_flag};
 use super::export::{format_of, write_stacks};
 use super::failure::Failure;
 use super::files::{Document, create_recording};
-use super::observe::{Writer, describe, observe};
+use super::observe::{RecordingFile, describe, observe};
 use crate::catalog::Catalog;
 use crate::output::quality_line;
 use crate::profile::{Meta, RecordingWriter};
@@ -67,13 +69,16 @@ impl Sink {
     }
 
     /// Begins the recording.
-    fn begin(&mut self, meta: &Meta) -> Result<Option<Writer>, Failure> {
+    fn begin(&mut self, meta: &Meta) -> Result<Option<RecordingFile>, Failure> {
         let Self::Recording(path, file) = self else { return Ok(None) };
+        let path = path.get_or_insert_with(|| default_path(meta)).clone();
         let file = match file.take() {
             Some(file) => file,
-            None => create_recording(path.insert(default_path(meta)))?,
+            None => create_recording(&path)?,
         };
-        Ok(Some(RecordingWriter::create(file, meta)?))
+        let context = || format!("writing {}", path.display());
+        let writer = RecordingWriter::create(file, meta).with_context(context)?;
+        Ok(Some(RecordingFile { writer, path }))
     }
 }
 

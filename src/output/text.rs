@@ -345,7 +345,7 @@ mod tests {
             "asyncio.sleep",
             "30 % of seconds of the recording",
             "recommendation: asyncio",
-            "pyconc compare before.pyconc after.pyconc",
+            "pyconc report -d 30 --pid N, after the change",
             "quality: 500 samples in 5.0 s (100/s)",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");

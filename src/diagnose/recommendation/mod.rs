@@ -45,8 +45,8 @@ pub struct Rejected {
     pub why: &'static str,
 }
 
-/// How a change is proved: a recording before and one after it.
-const VERIFY: &str = "pyconc compare before.pyconc after.pyconc";
+/// How a change is proved: the same report after it.
+const VERIFY: &str = "pyconc report -d 30 --pid N, after the change";
 
 impl Recommendation {
     /// What to do about a verdict.
