@@ -11,6 +11,9 @@ use crate::diagnose::diagnose;
 use crate::output::{self, StackOptions};
 use crate::profile::{Profile, read_recording};
 
+/// The widest command line that fits a picture's title.
+const WIDEST_TITLE: usize = 70;
+
 pub(super) fn run(options: &Export) -> Result<ExitCode, Failure> {
     let recording = read_recording(open(&options.recording)?)?;
     if let Some(note) = &recording.note {
@@ -63,14 +66,11 @@ pub(super) fn write_stacks(
 ) -> Result<(), Failure> {
     let diagnosis = diagnose(profile, catalog);
     let meta = &profile.meta;
+    let verdict = diagnosis.verdict.workload.name();
+    let command = output::sanitise(&meta.command.join(" "), WIDEST_TITLE);
     let options = StackOptions {
-        title: format!("process {}: {}", meta.pid, meta.command.join(" ")),
-        subtitle: format!(
-            "Python {} for {:.1} s: {}",
-            meta.python,
-            profile.quality.elapsed.seconds(),
-            diagnosis.verdict.workload.name()
-        ),
+        title: format!("{verdict}: process {}, {command}", meta.pid),
+        subtitle: format!("Python {}, {:.1} s", meta.python, profile.quality.elapsed.seconds()),
         ..options
     };
     document.write(|out| match format {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use inferno::flamegraph::color::{Color, PaletteMap};
-use inferno::flamegraph::{Direction, Options, from_lines};
+use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 use rustc_hash::FxHashMap;
 
 use crate::model::Cause;
@@ -48,6 +48,8 @@ pub fn flamegraph(
     settings.subtitle = Some(subtitle);
     settings.notes = legend;
     settings.direction = Direction::Inverted;
+    // A frame's text begins with what tells most.
+    settings.text_truncate_direction = TextTruncateDirection::Right;
     settings.palette_map = Some(&mut palette);
     let lines: Vec<_> =
         picture.lines.iter().map(|(stack, samples)| format!("{stack} {samples}")).collect();
@@ -96,10 +98,10 @@ impl Picture {
         let mut parts: Vec<_> = self
             .causes
             .iter()
-            .map(|&cause| format!("{} = {}", colour(cause).0, cause.name()))
+            .map(|&cause| format!("{} {}", colour(cause).0, cause.name()))
             .collect();
         if self.blocking && marks {
-            parts.push(format!("{} = event-loop-blocking", BLOCKING_COLOUR.0));
+            parts.push(format!("{} event-loop-blocking", BLOCKING_COLOUR.0));
         }
         parts.join(", ")
     }
@@ -199,7 +201,7 @@ mod tests {
             StackOptions { title: "pid 7".into(), subtitle: "app | idle".into(), ..options() };
         let svg = svg(&profile("work"), &options);
         assert!(svg.contains("pid 7"));
-        let legend = "green = python, purple = sleep, magenta = event-loop-blocking";
+        let legend = "green python, purple sleep, magenta event-loop-blocking";
         assert!(svg.contains(&format!("app | idle | {legend}")));
         assert!(svg.contains("<title>[sleep] (20 samples, 66.67%)</title>"));
         assert!(svg.contains("<title>serve (app.py:1) (30 samples, 100.00%)</title>"));
