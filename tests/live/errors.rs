@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::machine::{is_root, left_out, shared, wait_for};
 use super::program::Program;
 use super::pyconc::{self, Run, exit};
-use super::pythons;
+use super::pythons::{self, Python};
 
 /// The commands that look at a process, each as far as its pid.
 const LOOKERS: [&[&str]; 3] = [&["report", "-d", "600"], &["record", "-d", "600"], &["dump"]];
@@ -117,39 +117,45 @@ fn pypy() {
     every_command_fails(&shell.pid(), exit::NOT_PYTHON, &["pypy"]);
 }
 
-/// A copy of an interpreter with its version overwritten everywhere: it says that it is 3.99.
+/// A copy of an interpreter that says that it is 3.99: in its text, and in the table of offsets
+/// that CPython publishes for debuggers (a cookie, then the version).
 #[test]
 fn a_python_of_an_unknown_version() {
     let _shared = shared();
     let Some(python) = pythons::all().iter().find(|python| python.version == "3.15") else {
         return left_out("an unknown version, made from 3.15");
     };
-    let mut image = std::fs::read(&python.path).expect("an interpreter can be read");
-    let full = Command::new(&python.path)
-        .args(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.hexversion)"])
-        .output()
-        .expect("an interpreter runs");
-    let full = String::from_utf8(full.stdout).expect("a version is ASCII");
-    let (version, number) = full.trim_end().split_once(' ').expect("version and number");
-    let number: u32 = number.parse().expect("a number");
-    let replaced =
-        replace(&mut image, version.as_bytes(), version.replace(".15.", ".99.").as_bytes())
-            + replace(
-                &mut image,
-                &number.to_le_bytes(),
-                &((number & 0xff00_ffff) | 0x63_0000).to_le_bytes(),
-            );
-    assert!(replaced > 1, "the version was not found in {}", python.path.display());
-
     let folder = folder();
     let copy = folder.path().join("python3.99");
-    std::fs::write(&copy, image).expect("own folder");
+    let image = std::fs::read(&python.path).expect("an interpreter can be read");
+    std::fs::write(&copy, renumbered(image, python)).expect("own folder");
     std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("own file");
     let mut command = Command::new(&copy);
     command.args(["-S", "-c", "import time\nprint('ready', flush=True)\ntime.sleep(3600)"]);
     let home = python.path.parent().and_then(Path::parent).expect("bin/ has a parent");
     command.env("PYTHONHOME", home);
     every_command_fails(&Program::run(command).pid(), exit::NOT_PYTHON, &["3.99"]);
+}
+
+/// An interpreter's image with its minor version replaced by 99.
+fn renumbered(mut image: Vec<u8>, python: &Python) -> Vec<u8> {
+    let say = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.hexversion)";
+    let said = Command::new(&python.path).args(["-c", say]).output().expect("it runs").stdout;
+    let said = String::from_utf8(said).expect("a version is ASCII");
+    let (text, number) = said.trim_end().split_once(' ').expect("text and number");
+    let published = |number: u64| [&b"xdebugpy"[..], &number.to_le_bytes()].concat();
+    let number: u64 = number.parse().expect("a number");
+    for (from, to) in [
+        (text.as_bytes().to_vec(), text.replace(".15.", ".99.").into_bytes()),
+        (published(number), published((number & 0xff00_ffff) | (99 << 16))),
+    ] {
+        assert!(
+            replace(&mut image, &from, &to) > 0,
+            "{from:?} is not in {}",
+            python.path.display()
+        );
+    }
+    image
 }
 
 /// Replaces all occurrences of some bytes by as many others, and counts them.

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod commands;
 mod confusion;
 mod errors;
 mod examples;
