@@ -1,0 +1,178 @@
+//! The programs in `examples/`: each names in its docstring what pyconc must say of it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::machine::alone;
+use super::program::{Program, repository};
+use super::pyconc::{self, Run, exit};
+use super::pythons::{self, Python};
+
+/// What a docstring promises.
+#[derive(Debug, PartialEq, Eq)]
+struct Promise {
+    verdict: String,
+    /// The finding, or `none`; not judged where the docstring names none.
+    finding: Option<String>,
+}
+
+impl Promise {
+    /// Reads the lines `Verdict: …` and `Finding: …`; where there is no GIL, a line
+    /// `Verdict without a GIL: …` comes first.
+    fn of(text: &str, gil: bool) -> Self {
+        let line = |name: &str| {
+            let found = text.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(found.trim().to_owned())
+        };
+        let without = if gil { None } else { line("Verdict without a GIL:") };
+        match without {
+            Some(verdict) => Self { verdict, finding: line("Finding without a GIL:") },
+            None => Self {
+                verdict: line("Verdict:").expect("the docstring names a verdict"),
+                finding: Some(line("Finding:").expect("the docstring names a finding")),
+            },
+        }
+    }
+
+    /// How a report differs from this, if it does.
+    fn broken_by(&self, report: &Value) -> Option<String> {
+        let workload = report["verdict"]["workload"].as_str();
+        let findings: Vec<(&str, &str)> = report["findings"]
+            .as_array()
+            .expect("a list of findings")
+            .iter()
+            .map(|finding| (text(&finding["id"]), text(&finding["severity"])))
+            .collect();
+        let serious = |(_, severity): &(&str, &str)| matches!(*severity, "error" | "warning");
+        let kept = match self.finding.as_deref() {
+            Some("none") => !findings.iter().any(serious),
+            Some(id) => findings.iter().any(|(found, _)| *found == id),
+            None => true,
+        };
+        let fine = workload == Some(self.verdict.as_str()) && kept;
+        (!fine).then(|| format!("{self:?} but: {workload:?} {findings:?}"))
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+fn examples() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(repository("examples")).expect("examples/ can be read");
+    let mut paths: Vec<_> = folder
+        .map(|entry| entry.expect("examples/ can be read").path())
+        .filter(|path| path.extension().is_some_and(|suffix| suffix == "py"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() >= 6, "{paths:?}");
+    paths
+}
+
+/// Asks pyconc about a program that runs, and compares the answer with its docstring.
+fn check(program: &Program, script: &Path, gil: bool) -> Option<String> {
+    let promise = Promise::of(&std::fs::read_to_string(script).expect("an example"), gil);
+    let report = pyconc::json(&["report", "--pid", &program.pid(), "-d", "4", "-f", "json"]);
+    promise.broken_by(&report).map(|what| format!("{}: {what}", script.display()))
+}
+
+#[test]
+fn every_example_gets_what_its_docstring_names() {
+    let _alone = alone();
+    let mut wrong = Vec::new();
+    for python in pythons::all() {
+        for script in examples() {
+            let program = Program::start(python, &script, &["60"]);
+            let broken = check(&program, &script, !python.free_threaded());
+            wrong.extend(broken.map(|what| format!("{} {what}", python.version)));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_free_threaded_build_may_run_with_the_gil() {
+    let _alone = alone();
+    for python in pythons::all().iter().filter(|python| python.free_threaded()) {
+        let script = repository("examples/gil_four_threads.py");
+        let mut command = Command::new(&python.path);
+        command.arg(&script).arg("60").env("PYTHON_GIL", "1");
+        assert_eq!(check(&Program::run(command), &script, true), None, "{}", python.version);
+    }
+}
+
+/// `pyconc report OPTIONS -- python -c TEXT`.
+fn report_on_command(python: &Python, options: &[&str], text: &str) -> Run {
+    let mut arguments: Vec<OsString> = vec!["report".into(), "-f".into(), "json".into()];
+    arguments.extend(options.iter().map(Into::into));
+    arguments.extend(["--".into(), python.path.clone().into(), "-c".into(), text.into()]);
+    pyconc::run(&arguments)
+}
+
+#[test]
+fn a_command_is_reported_from_its_start_to_its_end() {
+    let _alone = alone();
+    for python in pythons::all() {
+        let run = report_on_command(python, &[], "import time, sys; time.sleep(1.5); sys.exit(7)");
+        assert_eq!(run.code, Some(7), "{}: the command's own code\n{}", python.version, run.stderr);
+        let report = run.json_of_any_end();
+        assert!(report["quality"]["samples"].as_u64() > Some(20), "{}", report["quality"]);
+        let version = text(&report["target"]["python"]);
+        let family = python.version.trim_end_matches('t');
+        assert!(version.starts_with(&format!("{family}.")), "{version} on {}", python.version);
+    }
+}
+
+#[test]
+fn a_gate_fires_before_the_commands_own_code_counts() {
+    let _alone = alone();
+    let blocks = "\
+import asyncio, time
+
+async def main():
+    for _ in range(6):
+        time.sleep(0.3)
+        await asyncio.sleep(0)
+
+asyncio.run(main())";
+    let run = report_on_command(pythons::any(), &["--fail-on", "warning"], blocks);
+    assert_eq!(run.code, Some(exit::GATE), "{}", run.stderr);
+    let run = report_on_command(pythons::any(), &["--fail-on", "error"], "pass");
+    assert_eq!(run.code, Some(exit::OK), "{}", run.stderr);
+}
+
+mod the_promise {
+    use super::Promise;
+    use serde_json::json;
+
+    const TEXT: &str = "\"\"\"X.\n\nVerdict: gil-bound\nFinding: gil-contention\n\
+        Verdict without a GIL: cpu-bound\n\"\"\"";
+
+    #[test]
+    fn is_read_from_the_docstring() {
+        let with = Promise::of(TEXT, true);
+        assert_eq!(
+            (&*with.verdict, with.finding.as_deref()),
+            ("gil-bound", Some("gil-contention"))
+        );
+        let without = Promise::of(TEXT, false);
+        assert_eq!((&*without.verdict, without.finding), ("cpu-bound", None));
+    }
+
+    #[test]
+    fn is_broken_by_another_verdict_or_finding() {
+        let promise = Promise::of("Verdict: idle\nFinding: none", true);
+        let report = |workload: &str, severity: &str| {
+            json!({"verdict": {"workload": workload},
+                "findings": [{"id": "a", "severity": severity}]})
+        };
+        assert_eq!(promise.broken_by(&report("idle", "info")), None);
+        assert!(promise.broken_by(&report("idle", "warning")).is_some());
+        assert!(promise.broken_by(&report("mixed", "info")).is_some());
+        let promise = Promise::of("Verdict: idle\nFinding: b", true);
+        assert!(promise.broken_by(&report("idle", "error")).is_some());
+    }
+}

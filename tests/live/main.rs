@@ -1,0 +1,16 @@
+//! Tests against live processes: each measures with the program `pyconc` itself.
+//!
+//! They are one test program, so that those that measure can keep the others off the machine.
+
+#![cfg(test)]
+
+mod commands;
+mod confusion;
+mod errors;
+mod examples;
+mod gentle;
+mod machine;
+mod program;
+mod pyconc;
+mod pythons;
+mod recordings;

@@ -1,0 +1,193 @@
+"""The ground truth: every thread does one thing only, and is named by it.
+
+    labelled.py waits|gil|python [SECONDS]
+
+Says `{"threads": {name: tid}}` and `ready` when all threads are at it. After SECONDS (60), or on
+SIGTERM, says what the threads measured of themselves and ends:
+`{"truth": {name: {"cpu": share of its time on a CPU, "blocked": share in blocking steps}}}`.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+FOREVER = 3600.0
+STEP = 0.5
+GAP = 0.01
+
+PEER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+CHILD = "import sys; sys.stdin.read()"
+
+
+def has_gil():
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+class Labelled:
+    """A thread named by what it does, and what it measured of itself."""
+
+    def __init__(self, name, work, *arguments):
+        self.name = name
+        self.work = work
+        self.arguments = arguments
+        self.steps = (0.0, 1.0)  # seconds in blocking steps, seconds in all
+        self.thread = threading.Thread(target=self.run, name=name, daemon=True)
+
+    def run(self):
+        self.work(self, *self.arguments)
+
+    def clocks(self):
+        clock = time.pthread_getcpuclockid(self.thread.ident)
+        return time.clock_gettime(clock), time.monotonic()
+
+    def start_measuring(self):
+        self.began = self.clocks()
+
+    def truth(self):
+        cpu, wall = (now - then for now, then in zip(self.clocks(), self.began))
+        blocked, spent = self.steps
+        return {"cpu": min(1.0, cpu / wall), "blocked": blocked / spent}
+
+
+def sleep(_):
+    time.sleep(FOREVER)
+
+
+def read_socket(_, connection):
+    connection.recv(1)
+
+
+def read_pipe(_, descriptor):
+    os.read(descriptor, 1)
+
+
+def wait_for_lock(_, lock):
+    lock.acquire()
+
+
+def wait_for_child(_, child):
+    child.wait()
+
+
+def hash_buffer(_, buffer):
+    while True:
+        hashlib.sha256(buffer).digest()
+
+
+def spin(_):
+    number = 0
+    while True:
+        number = (number * 5 + 1) & 0xFFFF
+
+
+def run_idle_loop(_):
+    asyncio.run(asyncio.sleep(FOREVER))
+
+
+def run_blocked_loop(self):
+    async def block():
+        blocked, began = 0.0, time.monotonic()
+        while True:
+            before = time.monotonic()
+            time.sleep(STEP)
+            blocked += time.monotonic() - before
+            await asyncio.sleep(GAP)
+            self.steps = (blocked, time.monotonic() - began)
+
+    asyncio.run(block())
+
+
+def start_peer(program):
+    """A child that ends when this process does: its stdin closes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def waits():
+    peer = start_peer(PEER)
+    connection = socket.create_connection(("127.0.0.1", int(peer.stdout.readline())))
+    reader, writer = os.pipe()
+    held = threading.Lock()
+    held.acquire()
+    return [
+        Labelled("sleep", sleep),
+        Labelled("socket", read_socket, connection),
+        Labelled("pipe", read_pipe, reader),
+        Labelled("lock", wait_for_lock, held),
+        Labelled("child", wait_for_child, start_peer(CHILD)),
+        Labelled("native", hash_buffer, bytes(64 << 20)),
+        Labelled("idle-loop", run_idle_loop),
+        Labelled("blocked-loop", run_blocked_loop),
+    ], [peer, writer]
+
+
+def gil():
+    """Threads that want the GIL; where there is none, as many as have a CPU each."""
+    count = 4 if has_gil() else min(2, len(os.sched_getaffinity(0)))
+    return [Labelled("gil-%d" % number, spin) for number in range(count)], []
+
+
+def python():
+    return [Labelled("python", spin)], []
+
+
+def times_run(tid):
+    """How often the kernel has put a thread on a CPU."""
+    with open("/proc/self/task/%d/schedstat" % tid) as schedstat:
+        return int(schedstat.read().split()[2])
+
+
+def wait_until_settled(threads):
+    """Waits until no thread that is to be blocked has run for 50 ms; for ten seconds at most.
+
+    A thread that still wants the GIL runs every 5 ms to ask for it.
+    """
+    busy = {"native", "python", "blocked-loop"}
+    tids = [
+        each.thread.native_id
+        for each in threads
+        if each.name not in busy and not each.name.startswith("gil")
+    ]
+    before = None
+    for _ in range(200):
+        counts = [times_run(tid) for tid in tids]
+        if counts == before:
+            return
+        before = counts
+        time.sleep(0.05)
+    raise TimeoutError("not all threads came to where they should be")
+
+
+def main(mode, seconds):
+    # Threads inherit the mask, so that the signal ends the wait below and nothing else.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threads, keep = {"waits": waits, "gil": gil, "python": python}[mode]()
+    for each in threads:
+        each.thread.start()
+    wait_until_settled(threads)
+    for each in threads:
+        each.start_measuring()
+    print(json.dumps({"threads": {each.name: each.thread.native_id for each in threads}}))
+    print("ready", flush=True)
+
+    signal.sigtimedwait({signal.SIGTERM}, seconds)
+    print(json.dumps({"truth": {each.name: each.truth() for each in threads}}), flush=True)
+    del keep
+    os._exit(0)  # the threads are blocked for good
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0)
