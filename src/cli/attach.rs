@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use crate::catalog::Catalog;
+use crate::python::LayoutError;
 use crate::sampler::AttachError;
 use crate::session::{Ending, Options, Session};
 use crate::target::{Launched, Process};
@@ -121,7 +122,10 @@ fn attach_when_ready<'c>(
         let failure = match Process::open(launched.pid()) {
             Ok(process) => match Session::attach(process, catalog, options) {
                 Ok(session) => return Ok(session),
-                Err(error @ AttachError::Layout(_)) => return Err(error.into()),
+                // All else may come right while the program starts.
+                Err(error @ AttachError::Layout(LayoutError::Unknown(_))) => {
+                    return Err(error.into());
+                }
                 Err(error) => Failure::from(error),
             },
             Err(error) => error.into(),
