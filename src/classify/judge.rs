@@ -3,8 +3,8 @@
 use crate::model::{Activity, Attachment, Cause, CpuDelta, Tables, ThreadSample};
 
 use super::judgement::Judgement;
-use super::note;
 use super::wait::Waiting;
+use crate::model::note;
 
 /// Judges a sample. `syscall` is the name of the system call that the thread is in.
 pub(super) fn judge(

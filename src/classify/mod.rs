@@ -2,13 +2,12 @@
 
 mod judge;
 mod judgement;
-pub mod note;
 mod wait;
 
 use std::borrow::Cow;
 
 use crate::catalog::{Catalog, Matcher, Query};
-use crate::model::{Activity, Cause, LabelId, State, Tables, Tag, ThreadSample};
+use crate::model::{Activity, Cause, LabelId, State, Tables, Tag, ThreadSample, note};
 
 use self::judge::judge;
 
@@ -72,7 +71,9 @@ fn label(tables: &mut Tables, text: &str) -> LabelId {
 mod tests {
     use std::sync::LazyLock;
 
-    use super::{Classifier, note};
+    use super::Classifier;
+    use crate::model::note;
+
     use crate::catalog::Catalog;
     use crate::model::{
         Activity, Attachment, Cause, CpuDelta, Descriptor, DescriptorKind, Frame, Function,

@@ -6,7 +6,7 @@ use crate::model::{
 };
 
 use super::judgement::Judgement;
-use super::note;
+use crate::model::note;
 
 /// A thread's wait with what bears on its meaning.
 #[derive(Debug, Clone, Copy)]

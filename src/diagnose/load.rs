@@ -5,9 +5,9 @@ use std::ops::AddAssign;
 use crate::model::{Cause, StateId, ThreadId};
 use crate::profile::{Profile, Second, ThreadProfile, Usage};
 
-use super::notes::{EVENT_LOOP_SELECTOR, note};
 use super::site;
 use super::words::{ramp, ratio};
+use crate::model::note::EVENT_LOOP_SELECTOR;
 
 /// What a span of the recording adds up to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -216,7 +216,7 @@ fn share_elsewhere(profile: &Profile, states: &[(StateId, u64)]) -> f64 {
 fn runs_loop(profile: &Profile, thread: &ThreadProfile) -> bool {
     let selects = |&(id, _): &(StateId, bool)| {
         let state = profile.tables.states.get(id);
-        state.and_then(|state| note(&profile.tables, state)) == Some(EVENT_LOOP_SELECTOR)
+        state.and_then(|state| profile.tables.note(state)) == Some(EVENT_LOOP_SELECTOR)
     };
     thread.event_loop.is_some() || thread.states.keys().any(selects)
 }

@@ -4,7 +4,6 @@ mod bootstrap;
 mod findings;
 mod load;
 mod measures;
-mod notes;
 mod recommendation;
 mod site;
 mod verdict;

@@ -3,6 +3,7 @@
 mod cause;
 mod evidence;
 mod ids;
+pub mod note;
 mod tables;
 
 pub use self::cause::{Cause, Tag};

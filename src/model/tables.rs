@@ -255,6 +255,13 @@ impl Tables {
         })
     }
 
+    /// The note of a state: a probe's id, the reason of an `unknown`, or one of
+    /// [`note`](super::note).
+    #[must_use]
+    pub fn note(&self, state: &State) -> Option<&str> {
+        self.labels.get(state.note?).map(|note| &**note)
+    }
+
     /// What is known of a thread.
     #[must_use]
     pub fn thread(&self, id: ThreadId) -> Option<&ThreadInfo> {

@@ -88,7 +88,7 @@ fn thread_json(
         "python": info.python,
         "tag": snapshot.tag(thread),
         "cause": state.cause,
-        "note": state.note.and_then(|note| tables.labels.get(note)),
+        "note": tables.note(state),
         "descriptor": state.descriptor.and_then(|id| tables.descriptors.get(id)).map(describe),
         "holds_gil": thread.holds_gil,
         "step_seconds": snapshot.step_length(thread).map(|length| length.seconds()),
@@ -114,7 +114,7 @@ fn summary(snapshot: &Snapshot, thread: &ThreadSnapshot, state: &State) -> Strin
     let mut text = format!("{tag}, {}", state.cause.name());
     let detail = [
         state.descriptor.and_then(|id| tables.descriptors.get(id)).map(describe),
-        state.note.and_then(|note| tables.labels.get(note)).map(ToString::to_string),
+        tables.note(state).map(str::to_owned),
     ];
     let detail: Vec<String> = detail.into_iter().flatten().collect();
     if !detail.is_empty() {

@@ -4,6 +4,7 @@ use crate::model::{Nanos, Sample, StateId, Tables, ThreadId};
 
 use super::block::{Block, StepEnd};
 use super::lane::LaneBuilder;
+use super::lengths::Lengths;
 use super::meta::{Quality, Usage};
 
 /// Collects judged samples into blocks, for the whole of a recording.
@@ -27,19 +28,8 @@ pub struct BlockBuilder {
     open: Vec<ThreadId>,
     ended: Vec<StepEnd>,
     changed: Vec<ThreadId>,
-    written: Written,
-}
-
-/// How much of each table is in the blocks that were cut.
-#[derive(Debug, Default)]
-struct Written {
-    functions: usize,
-    frames: usize,
-    stacks: usize,
-    descriptors: usize,
-    labels: usize,
-    states: usize,
-    threads: usize,
+    /// How much of each table is in the blocks that were cut.
+    written: Lengths,
 }
 
 impl BlockBuilder {
@@ -162,15 +152,7 @@ impl BlockBuilder {
         block
             .threads
             .extend(self.changed.drain(..).filter_map(|id| Some((id, tables.thread(id)?.clone()))));
-        *written = Written {
-            functions: tables.functions.len(),
-            frames: tables.frames.len(),
-            stacks: tables.stacks.len(),
-            descriptors: tables.descriptors.len(),
-            labels: tables.labels.len(),
-            states: tables.states.len(),
-            threads: tables.threads.len(),
-        };
+        *written = Lengths::of(tables);
     }
 }
 

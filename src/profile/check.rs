@@ -3,6 +3,7 @@
 use crate::model::{Tables, Tag};
 
 use super::block::{Block, Lane};
+use super::lengths::Lengths;
 
 /// The most entries of a table: far more than any program has, and memory that any machine has.
 const MAX_ENTRIES: usize = 1 << 24;
@@ -52,17 +53,6 @@ pub enum AbsorbError {
         /// The block's samples.
         samples: usize,
     },
-}
-
-/// The tables' lengths once the block's entries are added.
-struct Lengths {
-    functions: usize,
-    frames: usize,
-    stacks: usize,
-    descriptors: usize,
-    labels: usize,
-    states: usize,
-    threads: usize,
 }
 
 /// Whether all ids of `block` lead somewhere and its lanes fit it, `tables` being what the blocks

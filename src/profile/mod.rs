@@ -8,6 +8,7 @@ mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod lane;
+mod lengths;
 mod meta;
 mod reader;
 mod recording;

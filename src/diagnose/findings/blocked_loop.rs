@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::diagnose::notes::{EVENT_LOOP_SELECTOR, note};
 use crate::diagnose::site::{Line, Site, common_depth, innermost_user, lines, outermost_user};
 use crate::diagnose::words::{ratio, rounded};
+use crate::model::note::EVENT_LOOP_SELECTOR;
 use crate::model::{Cause, FunctionId, LabelId, StackId, StateId, ThreadId};
 use crate::profile::{Episode, ThreadProfile};
 
@@ -79,7 +79,7 @@ fn selector_stacks(case: &Case, thread: &ThreadProfile) -> Vec<StackId> {
     let states = thread.states.keys().filter_map(|&(id, _)| case.tables().states.get(id));
     let mut stacks: Vec<_> = states
         .filter(|state| {
-            let note = note(case.tables(), state);
+            let note = case.tables().note(state);
             note == Some(EVENT_LOOP_SELECTOR) || state.cause == Cause::Parked
         })
         .map(|state| state.stack)

@@ -1,8 +1,8 @@
 //! `blocking-while-holding-gil`: C code waits in the kernel and keeps the GIL meanwhile.
 
-use crate::diagnose::notes::{HOLDS_GIL, note};
 use crate::diagnose::words::rounded;
 use crate::model::Cause;
+use crate::model::note::HOLDS_GIL;
 
 use super::{Case, Finding, Severity, evidence, heaviest, total};
 
@@ -13,7 +13,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         return Vec::new();
     }
     let waiters = case.load.mean(Cause::Gil);
-    let groups = case.by_site(|row| note(case.tables(), row.state) == Some(HOLDS_GIL));
+    let groups = case.by_site(|row| case.tables().note(row.state) == Some(HOLDS_GIL));
     let groups = groups.into_iter().map(|(site, rows)| (site, total(&rows), rows));
     let material = groups.filter(|&(_, count, _)| count >= 3 && case.share(count) >= 0.01);
     let findings = material.map(|(site, count, rows)| {

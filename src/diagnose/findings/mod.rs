@@ -20,7 +20,6 @@ use crate::model::{Cause, State, Tables, ThreadId};
 use crate::profile::{Profile, ThreadProfile};
 
 use super::load::Load;
-use super::notes::note;
 use super::site::{Site, innermost_user};
 use super::words::ratio;
 
@@ -174,7 +173,7 @@ impl<'a> Case<'a> {
 
     /// The probe that a state's note names.
     fn probe(&self, state: &State) -> Option<&'a Probe> {
-        self.catalog.probe(note(self.tables(), state)?)
+        self.catalog.probe(self.tables().note(state)?)
     }
 
     /// Where in the user's own code a row stands.

@@ -1,6 +1,5 @@
 //! `unknown-causes`: samples of which it is not known what the thread did.
 
-use crate::diagnose::notes::note;
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::Cause;
 
@@ -19,7 +18,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     }
     let rows = case.rows(|row| row.state.cause == Cause::Unknown);
     let reasons =
-        rows.map(|row| (note(case.tables(), row.state).unwrap_or("no reason"), row.samples));
+        rows.map(|row| (case.tables().note(row.state).unwrap_or("no reason"), row.samples));
     vec![Finding {
         id: ID,
         name: "what some threads did could not be told".to_owned(),

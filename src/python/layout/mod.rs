@@ -128,17 +128,17 @@ pub struct Layout {
     /// The offsets.
     pub(in crate::python) at: Fields,
     /// See [`FrameRoot`].
-    pub frame_root: FrameRoot,
+    pub(in crate::python) frame_root: FrameRoot,
     /// See [`InstructionPointer`].
-    pub instruction: InstructionPointer,
+    pub(in crate::python) instruction: InstructionPointer,
     /// See [`LineTable`].
-    pub line_table: LineTable,
+    pub(in crate::python) line_table: LineTable,
     /// See [`InstanceDict`].
-    pub instance_dict: InstanceDict,
+    pub(in crate::python) instance_dict: InstanceDict,
     /// See [`IntFormat`].
-    pub int_format: IntFormat,
+    pub(in crate::python) int_format: IntFormat,
     /// See [`AttachState`].
-    pub attach_state: AttachState,
+    pub(in crate::python) attach_state: AttachState,
     /// From this value of `_PyInterpreterFrame.owner` on, a frame is the interpreter's own and has
     /// no code.
     pub shim_owner: u8,
