@@ -13,36 +13,48 @@ use super::pythons::{self, Python};
 /// The share of a class's samples that must be right.
 const ENOUGH: f64 = 0.95;
 
-/// What should be seen of a class of threads: shares by name.
-type Shares = BTreeMap<&'static str, f64>;
+/// The most that may be seen of a class of threads: shares by name.
+type Limits = BTreeMap<&'static str, f64>;
 
 /// What was seen of a class of threads: samples by name.
 type Counts = BTreeMap<String, u64>;
 
-/// A class of threads: what it should have been seen to do, and what it was seen to do.
+/// A class of threads: what it may have been seen to do, and what it was seen to do.
 #[derive(Default)]
 struct Class {
-    true_tags: Shares,
-    true_causes: Shares,
+    threads: u32,
+    tag_limits: Limits,
+    cause_limits: Limits,
     tags: Counts,
     causes: Counts,
 }
 
 impl Class {
-    /// Adds a thread, which knows the shares of its time on a CPU and in blocking steps.
+    /// Adds a thread.
     fn add(&mut self, truth: &Truth, seen: &Value) {
+        self.threads += 1;
         for (tag, cause, share) in truth.states() {
-            *self.true_tags.entry(tag).or_default() += share;
-            *self.true_causes.entry(cause).or_default() += share;
+            *self.tag_limits.entry(tag).or_default() += share;
+            *self.cause_limits.entry(cause).or_default() += share;
         }
         count(&mut self.tags, &seen["tags"]);
         count(&mut self.causes, &seen["causes"]);
     }
 
-    /// The share of the samples that is right, by tag and by cause: what the true shares and the
-    /// seen ones have in common. For a class that does one thing only that is this thing's share.
+    /// The share of the samples that is right, by tag and by cause: each tag and each cause is
+    /// right as far as its limit. For a class that does one thing only, that is this thing's share.
     fn right(&self) -> f64 {
-        common(&self.true_tags, &self.tags).min(common(&self.true_causes, &self.causes))
+        let by_tag = self.within(&self.tag_limits, &self.tags);
+        by_tag.min(self.within(&self.cause_limits, &self.causes))
+    }
+
+    fn within(&self, limits: &Limits, seen: &Counts) -> f64 {
+        let samples = seen.values().sum::<u64>().max(1) as f64;
+        let share = |(name, count): (&String, &u64)| {
+            let limit = limits.get(name.as_str()).copied().unwrap_or(0.0);
+            (*count as f64 / samples).min(limit / f64::from(self.threads))
+        };
+        seen.iter().map(share).sum()
     }
 }
 
@@ -52,21 +64,13 @@ fn count(into: &mut Counts, from: &Value) {
     }
 }
 
-fn common(truth: &Shares, seen: &Counts) -> f64 {
-    let all: f64 = truth.values().sum();
-    let samples = seen.values().sum::<u64>() as f64;
-    let shared = |(name, share): (&&str, &f64)| {
-        let seen = seen.get(*name).copied().unwrap_or(0) as f64 / samples;
-        seen.min(share / all)
-    };
-    if samples > 0.0 { truth.iter().map(shared).sum() } else { 0.0 }
-}
-
 /// What a thread knows of itself.
 struct Truth<'a> {
     class: &'a str,
     /// The share of its time on a CPU.
     cpu: f64,
+    /// The share of its time ready for a CPU, without one.
+    queued: f64,
     /// The share of its time in steps that block its event loop.
     blocked: f64,
     /// Whether its process has a GIL.
@@ -74,9 +78,11 @@ struct Truth<'a> {
 }
 
 impl Truth<'_> {
-    /// The states that it was in, with the share of its time in each.
+    /// The states that it was in, each with the largest share of its time that it can have been.
     fn states(&self) -> Vec<(&'static str, &'static str, f64)> {
         let waits = |cause| vec![("idle-waiting", cause, 1.0)];
+        // The thread may have had its CPU while pyconc looked and lacked it at another time.
+        let computes = |cause| vec![("running", cause, 1.0), ("running", "cpu-wait", self.queued)];
         match self.class {
             "sleep" => waits("sleep"),
             "socket" => waits("network"),
@@ -88,16 +94,13 @@ impl Truth<'_> {
                 ("event-loop-blocking", "sleep", self.blocked),
                 ("idle-waiting", "parked", 1.0 - self.blocked),
             ],
-            "native" => {
-                vec![("running", "native", self.cpu), ("running", "cpu-wait", 1.0 - self.cpu)]
-            }
-            // All the time that a spinner is not on the CPU, another one has the GIL.
-            "gil" if self.gil => {
-                vec![("running", "python", self.cpu), ("gil-contended", "gil", 1.0 - self.cpu)]
-            }
-            "gil" | "python" => {
-                vec![("running", "python", self.cpu), ("running", "cpu-wait", 1.0 - self.cpu)]
-            }
+            "native" => computes("native"),
+            "gil" if self.gil => vec![
+                ("running", "python", self.cpu),
+                ("running", "cpu-wait", self.queued),
+                ("gil-contended", "gil", 1.0 - self.cpu - self.queued),
+            ],
+            "gil" | "python" => computes("python"),
             other => panic!("no truth for {other}"),
         }
     }
@@ -112,10 +115,12 @@ fn measure(python: &Python, mode: &str, classes: &mut BTreeMap<String, Class>) {
     let truth = program.end();
     for (name, tid) in tids["threads"].as_object().expect("threads by name") {
         let class = name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit());
+        let share = |of: &str| truth["truth"][name][of].as_f64().expect("a share");
         let truth = Truth {
             class,
-            cpu: truth["truth"][name]["cpu"].as_f64().expect("a share"),
-            blocked: truth["truth"][name]["blocked"].as_f64().expect("a share"),
+            cpu: share("cpu"),
+            queued: share("queued"),
+            blocked: share("blocked"),
             gil: !python.free_threaded(),
         };
         let threads = report["threads"].as_array().expect("a list of threads");
@@ -209,7 +214,7 @@ mod the_measure {
 
     fn class(name: &str, cpu: f64, tags: &serde_json::Value, causes: &serde_json::Value) -> Class {
         let mut class = Class::default();
-        let truth = Truth { class: name, cpu, blocked: 0.0, gil: true };
+        let truth = Truth { class: name, cpu, queued: 0.1, blocked: 0.0, gil: true };
         class.add(&truth, &json!({"tags": tags, "causes": causes}));
         class
     }
@@ -227,10 +232,20 @@ mod the_measure {
 
     #[test]
     fn compares_mixtures_by_their_shares() {
-        let tags = json!({"running": 25, "gil-contended": 75});
-        let causes = json!({"python": 25, "gil": 75});
+        let tags = json!({"running": 35, "gil-contended": 65});
+        let causes = json!({"python": 25, "cpu-wait": 10, "gil": 65});
         assert!(class("gil", 0.25, &tags, &causes).right() > 0.999);
         assert!((class("gil", 0.35, &tags, &causes).right() - 0.9).abs() < 1e-9);
+    }
+
+    #[test]
+    fn allows_a_thread_that_computes_as_much_waiting_for_a_cpu_as_there_was() {
+        let running = json!({"running": 100});
+        let seen = |causes| class("python", 0.9, &running, &causes).right();
+        assert!(seen(json!({"python": 100})) > 0.999);
+        assert!(seen(json!({"python": 91, "cpu-wait": 9})) > 0.999);
+        assert!((seen(json!({"python": 80, "cpu-wait": 20})) - 0.9).abs() < 1e-9);
+        assert!(seen(json!({"native": 100})) < 0.001);
     }
 
     #[test]

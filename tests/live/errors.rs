@@ -105,7 +105,7 @@ fn not_python() {
     let _shared = shared();
     let folder = folder();
     let shell = waiting_shell(folder.path(), "shell");
-    every_command_fails(&shell.pid(), exit::NOT_PYTHON, &["not python", "no python", "no cpython"]);
+    every_command_fails(&shell.pid(), exit::NOT_PYTHON, &["not python", "not cpython"]);
 }
 
 /// PyPy is told by its name here: what runs is a shell.

@@ -1,7 +1,7 @@
 //! What the tests of one machine share: its CPUs, its terminal, and a bound for every wait.
 
-use std::io::Write;
-use std::process::{Child, Output};
+use std::io::{ErrorKind, Write};
+use std::process::{Child, Command, Output};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -50,6 +50,18 @@ pub fn left_out(what: &str) {
 pub fn send(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id()).expect("a pid fits");
     kill(Pid::from_raw(pid), signal).expect("an own child can be sent a signal");
+}
+
+/// Starts a command.
+///
+/// A file that was just written cannot be run while any process has it open, and a child that
+/// another test starts at that moment has, until it becomes its own program.
+pub fn spawn(command: &mut Command) -> Child {
+    wait_for("a program that can be run", || match command.spawn() {
+        Ok(child) => Some(child),
+        Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+        Err(error) => panic!("{command:?}: {error}"),
+    })
 }
 
 /// Waits for the end of a child and returns what it wrote.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::machine::{LIMIT, send};
+use super::machine::{LIMIT, send, spawn};
 use super::pythons::Python;
 
 /// A Python program at work. Dropping it kills and reaps it.
@@ -36,11 +36,7 @@ impl Program {
 
     /// Starts a command and waits until it says `ready`.
     pub fn run(mut command: Command) -> Self {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
         let (send, lines) = channel();
         let mut program = Self { child, lines, announced: Vec::new() };
         let output = BufReader::new(program.child.stdout.take().expect("stdout is piped"));

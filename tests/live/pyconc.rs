@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::machine::finish;
+use super::machine::{finish, spawn};
 
 /// Its exit codes, as design.md lists them.
 pub mod exit {
@@ -36,12 +36,7 @@ pub fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
 
 /// Starts a command with its output caught.
 pub fn start(mut command: Command) -> Child {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
 }
 
 /// Runs pyconc to its end.

@@ -4,7 +4,8 @@
 
 Says `{"threads": {name: tid}}` and `ready` when all threads are at it. After SECONDS (60), or on
 SIGTERM, says what the threads measured of themselves and ends:
-`{"truth": {name: {"cpu": share of its time on a CPU, "blocked": share in blocking steps}}}`.
+`{"truth": {name: {"cpu": share of its time on a CPU, "queued": share of it ready without one,
+"blocked": share of it in blocking steps}}}`.
 """
 
 import asyncio
@@ -35,6 +36,12 @@ def has_gil():
     return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
+def schedstat(tid):
+    """What the kernel gave a thread: nanoseconds on a CPU and in run queues, and turns."""
+    with open("/proc/self/task/%d/schedstat" % tid) as file:
+        return [int(field) for field in file.read().split()]
+
+
 class Labelled:
     """A thread named by what it does, and what it measured of itself."""
 
@@ -50,15 +57,16 @@ class Labelled:
 
     def clocks(self):
         clock = time.pthread_getcpuclockid(self.thread.ident)
-        return time.clock_gettime(clock), time.monotonic()
+        _, queued, _ = schedstat(self.thread.native_id)
+        return time.clock_gettime(clock), queued / 1e9, time.monotonic()
 
     def start_measuring(self):
         self.began = self.clocks()
 
     def truth(self):
-        cpu, wall = (now - then for now, then in zip(self.clocks(), self.began))
+        cpu, queued, wall = (now - then for now, then in zip(self.clocks(), self.began))
         blocked, spent = self.steps
-        return {"cpu": min(1.0, cpu / wall), "blocked": blocked / spent}
+        return {"cpu": cpu / wall, "queued": queued / wall, "blocked": blocked / spent}
 
 
 def sleep(_):
@@ -144,12 +152,6 @@ def python():
     return [Labelled("python", spin)], []
 
 
-def times_run(tid):
-    """How often the kernel has put a thread on a CPU."""
-    with open("/proc/self/task/%d/schedstat" % tid) as schedstat:
-        return int(schedstat.read().split()[2])
-
-
 def wait_until_settled(threads):
     """Waits until no thread that is to be blocked has run for 50 ms; for ten seconds at most.
 
@@ -163,10 +165,10 @@ def wait_until_settled(threads):
     ]
     before = None
     for _ in range(200):
-        counts = [times_run(tid) for tid in tids]
-        if counts == before:
+        turns = [schedstat(tid)[2] for tid in tids]
+        if turns == before:
             return
-        before = counts
+        before = turns
         time.sleep(0.05)
     raise TimeoutError("not all threads came to where they should be")
 
