@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attach::Attached;
 use super::failure::Failure;
-use crate::output::quality_line;
 use crate::profile::{Block, Profile, RecordingWriter};
 use crate::session::{Ending, Observer};
 
@@ -51,7 +50,9 @@ impl Watcher {
 impl Observer for Watcher {
     fn block(&mut self, block: &Block, profile: &Profile) -> io::Result<()> {
         self.bar.set_position(profile.quality.elapsed.seconds().round() as u64);
-        self.bar.set_message(quality_line(profile));
+        let quality = &profile.quality;
+        let (samples, rejected) = (quality.samples, quality.rejected);
+        self.bar.set_message(format!("{samples} samples, {rejected} rejected"));
         match &mut self.file {
             Some(file) => file.writer.append(block),
             None => Ok(()),

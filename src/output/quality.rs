@@ -60,7 +60,7 @@ pub fn quality_line(profile: &Profile) -> String {
     let numbers = QualityNumbers::of(profile);
     let percent = |share: f64| share * 100.0;
     format!(
-        "{} samples in {:.1} s ({:.0}/s), {:.1} % rejected, {:.1} % late, pyconc used {:.1} % of a CPU",
+        "{} samples in {:.1} s ({:.0}/s), {:.1} % rejected, {:.1} % late, own CPU {:.1} %",
         numbers.samples,
         numbers.seconds,
         numbers.rate,
@@ -88,7 +88,7 @@ mod tests {
         profile.quality.own_cpu = Nanos(100 * Nanos::MILLISECOND.0);
         assert_eq!(
             quality_line(&profile),
-            "480 samples in 5.0 s (96/s), 1.0 % rejected, 4.0 % late, pyconc used 2.0 % of a CPU"
+            "480 samples in 5.0 s (96/s), 1.0 % rejected, 4.0 % late, own CPU 2.0 %"
         );
         assert!(quality_line(&Profile::default()).starts_with("0 samples in 0.0 s (0/s)"));
     }
