@@ -90,15 +90,23 @@ impl<'c> Attached<'c> {
 
     /// Ends the command that was started, if it still runs, and gives the exit code: the
     /// command's own when it ended by itself.
-    pub(super) fn finish(self, ending: Ending) -> ExitCode {
-        let Some(mut launched) = self.launched else { return ExitCode::SUCCESS };
+    pub(super) fn finish(mut self, ending: Ending) -> ExitCode {
+        let Some(launched) = &mut self.launched else { return ExitCode::SUCCESS };
         if let Ending::Target(_) = ending {
             let _ = launched.wait();
             let code = launched.exit_code().and_then(|code| u8::try_from(code).ok());
             return code.map_or(ExitCode::FAILURE, ExitCode::from);
         }
-        end(&mut launched);
         ExitCode::SUCCESS
+    }
+}
+
+/// Whatever goes wrong, a command that we started does not outlive us.
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        if let Some(launched) = &mut self.launched {
+            end(launched);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::args::{Export, StackFormat};
 use super::failure::Failure;
 use super::files::{Document, open};
+use super::tell;
 use crate::catalog::Catalog;
 use crate::diagnose::diagnose;
 use crate::output::{self, StackOptions};
@@ -17,7 +18,7 @@ const WIDEST_TITLE: usize = 70;
 pub(super) fn run(options: &Export) -> Result<ExitCode, Failure> {
     let recording = read_recording(open(&options.recording)?)?;
     if let Some(note) = &recording.note {
-        eprintln!("note: {note}");
+        tell(&format!("note: {note}"));
     }
     let format = format_of(options.format, options.output.as_deref(), StackFormat::Flamegraph);
     let beside = match format {
@@ -36,7 +37,7 @@ pub(super) fn run(options: &Export) -> Result<ExitCode, Failure> {
     let stacks = options.stacks.options();
     write_stacks(document, format, &recording.profile, &catalog, stacks)?;
     if let Some(path) = path {
-        eprintln!("{} written", path.display());
+        tell(&format!("{} written", path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,8 @@
 //! Files to write: opened before sampling starts, so that what cannot be written is said then.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,13 +10,18 @@ use tempfile::NamedTempFile;
 
 use super::failure::Failure;
 
-/// Somewhere to write a whole document: it appears when it is complete, or not at all.
+/// Somewhere to write a whole document.
 pub(super) enum Document {
     /// Standard output.
     Stdout,
-    /// A file, written beside its place until it is complete.
+    /// A file, written beside its place until it is complete: it appears whole, or not at all.
     File(NamedTempFile, PathBuf),
+    /// What is there already and is no plain file: a device, a pipe, a link to somewhere.
+    Special(File, PathBuf),
 }
+
+/// What a file that we make may be used for, before the user's mask takes from it.
+const MODE: u32 = 0o666;
 
 impl Document {
     /// Opens `path`; standard output for `-` and `None`.
@@ -24,12 +30,16 @@ impl Document {
             return Ok(Self::Stdout);
         };
         refuse_folder(path)?;
+        if std::fs::symlink_metadata(path).is_ok_and(|known| !known.is_file()) {
+            return Ok(Self::Special(create_in_place(path)?, path.to_owned()));
+        }
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
         let file = tempfile::Builder::new()
             .prefix(".pyconc-")
+            .permissions(Permissions::from_mode(MODE))
             .tempfile_in(folder)
             // Without the temporary name, which means nothing to the user.
             .map_err(|error| io::Error::from(error.kind()))
@@ -51,6 +61,11 @@ impl Document {
                     written => Ok(written.context("writing to standard output")?),
                 }
             }
+            Self::Special(file, path) => {
+                let context = || format!("writing {}", path.display());
+                let mut out = BufWriter::new(file);
+                Ok(render(&mut out).and_then(|()| out.flush()).with_context(context)?)
+            }
             Self::File(file, path) => {
                 let context = || format!("writing {}", path.display());
                 let mut out = BufWriter::new(file);
@@ -66,16 +81,29 @@ impl Document {
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdout => None,
-            Self::File(_, path) => Some(path),
+            Self::File(_, path) | Self::Special(_, path) => Some(path),
         }
     }
 }
 
-/// Opens a recording's file, which grows in place, so that a crash leaves what was recorded.
-pub(super) fn create_recording(path: &Path) -> Result<Box<dyn Write>, Failure> {
+/// Opens a recording's file, which grows in place, so that a crash leaves what was recorded. What
+/// is in it stays until [`begin_recording`]: who has nothing to record must not lose it.
+pub(super) fn open_recording(path: &Path) -> Result<File, Failure> {
     refuse_folder(path)?;
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    create_in_place(path)
+}
+
+/// Empties the file for a recording that begins.
+pub(super) fn begin_recording(file: File) -> io::Result<Box<dyn Write>> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
     Ok(Box::new(BufWriter::new(file)))
+}
+
+fn create_in_place(path: &Path) -> Result<File, Failure> {
+    let opened = File::options().write(true).create(true).truncate(false).open(path);
+    Ok(opened.with_context(|| format!("cannot write {}", path.display()))?)
 }
 
 /// Opens a file for reading.

@@ -1,5 +1,4 @@
 //! The command line. Invariant: the only `anyhow`, the only standard output and the only exit code.
-#![allow(clippy::print_stderr, reason = "this layer speaks to the user")]
 
 mod args;
 mod attach;
@@ -14,6 +13,7 @@ mod record;
 mod report;
 mod values;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,6 +22,7 @@ use clap::error::ErrorKind;
 pub use self::args::Arguments;
 use self::args::Command;
 pub use self::failure::Failure;
+use crate::output::sanitise;
 
 /// The widest text of a target that is shown in a line.
 const WIDEST: usize = 400;
@@ -50,6 +51,11 @@ pub fn run() -> Result<ExitCode, Failure> {
     }
 }
 
+/// Says something to the user beside the data; when nobody listens, that is no error.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 fn is_help(error: &clap::Error) -> bool {
     matches!(
         error.kind(),
@@ -62,9 +68,10 @@ fn is_help(error: &clap::Error) -> bool {
 /// Tells the user what went wrong: one line with the cause, one with the fix.
 #[must_use]
 pub fn explain(failure: &Failure) -> ExitCode {
-    eprintln!("error: {:#}", failure.error);
+    // A message may hold words of the target.
+    tell(&format!("error: {}", sanitise(&format!("{:#}", failure.error), WIDEST)));
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
+        tell(&format!("hint: {hint}"));
     }
     ExitCode::from(failure.code)
 }

@@ -1,6 +1,6 @@
 //! `pyconc record`.
 
-use std::io::Write;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,8 +10,9 @@ use super::args::{Record, StackFormat};
 use super::attach::{Attached, Subject, stop_flag};
 use super::export::{format_of, write_stacks};
 use super::failure::Failure;
-use super::files::{Document, create_recording};
+use super::files::{Document, begin_recording, open_recording};
 use super::observe::{RecordingFile, describe, observe};
+use super::tell;
 use crate::catalog::Catalog;
 use crate::output::quality_line;
 use crate::profile::{Meta, RecordingWriter};
@@ -35,12 +36,12 @@ pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
     };
     if let Some(path) = path {
         let (file, quality) = (path.display(), quality_line(profile));
-        eprintln!("{file} written{}\n{quality}", describe(ending));
+        tell(&format!("{file} written{}\n{quality}", describe(ending)));
         if matches!(
             format_of(options.format, Some(&path), StackFormat::Pyconc),
             StackFormat::Pyconc
         ) {
-            eprintln!("next: pyconc report {file}");
+            tell(&format!("next: pyconc report {file}"));
         }
     }
     Ok(attached.finish(ending))
@@ -50,7 +51,7 @@ pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
 enum Sink {
     /// Into a recording that grows block by block. The path is only known beforehand when the
     /// user gave it, and then the file is open already.
-    Recording(Option<PathBuf>, Option<Box<dyn Write>>),
+    Recording(Option<PathBuf>, Option<File>),
     /// Into a document at the end.
     Stacks(StackFormat, Document),
 }
@@ -64,7 +65,7 @@ impl Sink {
         if format != StackFormat::Pyconc {
             return Ok(Self::Stacks(format, Document::create(path)?));
         }
-        let file = path.map(create_recording).transpose()?;
+        let file = path.map(open_recording).transpose()?;
         Ok(Self::Recording(path.map(Path::to_owned), file))
     }
 
@@ -74,10 +75,11 @@ impl Sink {
         let path = path.get_or_insert_with(|| default_path(meta)).clone();
         let file = match file.take() {
             Some(file) => file,
-            None => create_recording(&path)?,
+            None => open_recording(&path)?,
         };
-        let context = || format!("writing {}", path.display());
-        let writer = RecordingWriter::create(file, meta).with_context(context)?;
+        let writer = begin_recording(file)
+            .and_then(|file| RecordingWriter::create(file, meta))
+            .with_context(|| format!("writing {}", path.display()))?;
         Ok(Some(RecordingFile { writer, path }))
     }
 }

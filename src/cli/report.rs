@@ -9,6 +9,7 @@ use super::attach::{Attached, Subject, stop_flag};
 use super::failure::Failure;
 use super::files::{Document, open};
 use super::observe::observe;
+use super::tell;
 use crate::catalog::Catalog;
 use crate::diagnose::{Diagnosis, Severity, diagnose};
 use crate::output::{TextOptions, report_json, report_text};
@@ -51,7 +52,7 @@ fn subject(options: &Report) -> Result<Result<std::path::PathBuf, Subject>, Fail
 fn read(file: &Path) -> Result<Profile, Failure> {
     let recording = read_recording(open(file)?)?;
     if let Some(note) = &recording.note {
-        eprintln!("note: {note}");
+        tell(&format!("note: {note}"));
     }
     Ok(recording.profile)
 }

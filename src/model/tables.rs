@@ -105,6 +105,9 @@ pub enum SocketRole {
     Server,
     /// Connected, or connects, to the peer.
     Client,
+    /// An internet socket whose addresses could not be told in time: the host has so many that
+    /// they cannot be listed for each new one.
+    Unlisted,
 }
 
 /// What a descriptor leads to.

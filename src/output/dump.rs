@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::escape;
-use crate::model::{Descriptor, DescriptorKind, State, ThreadInfo};
+use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
 /// The widest text of the target that is shown.
@@ -136,6 +136,7 @@ fn base_name(file: &str) -> &str {
 /// A descriptor in a few words: `tcp to 10.0.0.1:5432`, `pipe`, a path.
 pub(super) fn describe(descriptor: &Descriptor) -> String {
     match &descriptor.kind {
+        DescriptorKind::Socket { role: SocketRole::Unlisted, .. } => "socket".to_owned(),
         DescriptorKind::Socket { peer, local, .. } if peer.is_empty() => {
             format!("socket at {local}")
         }

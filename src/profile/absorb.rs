@@ -261,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_between_samples_blocks_nothing() {
+        let mut trace = Trace::new(100);
+        let looping = trace.thread("loop");
+        let work = trace.state(&[("work", "app.py", 2)], Cause::Python);
+        trace.sample(0, &[(looping, work, Some((1, 0, true)))]);
+        trace.sample(400, &[(looping, work, None)]);
+        let profile = trace.finish().0;
+        assert!(profile.threads[0].event_loop.as_ref().unwrap().episodes.is_empty());
+    }
+
+    #[test]
     fn counts_agree_with_each_other() {
         let profile = sleeper(1300);
         assert_eq!(profile.quality.samples, 150);

@@ -80,6 +80,8 @@ pub struct StepEnd {
     pub step: u32,
     /// When it began.
     pub start: Nanos,
+    /// The last sample that saw it.
+    pub seen: Nanos,
     /// When it ended: half way between the last sample that saw it and the next one.
     pub end: Nanos,
     /// Whether `start` is the loop's own reading of the clock.

@@ -258,13 +258,14 @@ mod tests {
         trace.sample(30, &[(a, work, None)]);
         trace.sample(40, &[(a, work, Some((3, 31, true)))]);
         let (_, blocks) = trace.finish();
-        let end = |step, start, end, exact| StepEnd { thread: a, step, start, end, exact };
+        let end =
+            |step, start, seen, end, exact| StepEnd { thread: a, step, start, seen, end, exact };
         assert_eq!(blocks[0].lanes[0].runs, [run(0, 1, 2)]);
         assert_eq!(blocks[1].lanes[0].runs, [run(0, 2, 1), run(0, 0, 1), run(0, 3, 1)]);
         let expected = [
-            end(1, ms(0), ms(15), true),
-            end(2, ms(15), ms(25), false),
-            end(3, ms(31), ms(40), true),
+            end(1, ms(0), ms(10), ms(15), true),
+            end(2, ms(15), ms(20), ms(25), false),
+            end(3, ms(31), ms(40), ms(40), true),
         ];
         assert_eq!(ends(&blocks), expected);
         assert!(blocks[0].steps.is_empty());

@@ -106,7 +106,14 @@ impl LaneBuilder {
         let open = self.open.take()?;
         let end = open.seen.midpoint(next).min(bound).max(open.start);
         self.ended = end;
-        Some(StepEnd { thread, step: self.steps, start: open.start, end, exact: open.exact })
+        Some(StepEnd {
+            thread,
+            step: self.steps,
+            start: open.start,
+            seen: open.seen.max(open.start),
+            end,
+            exact: open.exact,
+        })
     }
 
     /// Notes that the thread was not there at `time` while its step was open.

@@ -53,7 +53,7 @@ impl Profile {
         }
         let Some(open) = self.open_steps.remove(&end.thread) else { return };
         let length = end.end.since(end.start);
-        let blocking = length >= self.meta.threshold;
+        let blocking = blocks(&end, self.meta.threshold);
         if blocking {
             for (&(second, state), &samples) in &open.rows {
                 self.uncount((end.thread, state, false), second, samples);
@@ -94,7 +94,14 @@ impl Profile {
 impl OpenStep {
     /// The step as if it had begun and ended with the samples that saw it: its shortest length.
     fn seen_end(&self, thread: ThreadId) -> StepEnd {
-        StepEnd { thread, step: self.step, start: self.first, end: self.last, exact: false }
+        StepEnd {
+            thread,
+            step: self.step,
+            start: self.first,
+            seen: self.last,
+            end: self.last,
+            exact: false,
+        }
     }
 }
 
@@ -119,6 +126,15 @@ impl LoopProfile {
         let StepEnd { start, end, exact, .. } = end;
         self.episodes.push(Episode { start, end, exact, states });
     }
+}
+
+/// Whether a step was too long. Its end lies somewhere between two samples: where they are far
+/// apart, as after a pause of the sampler, only the time up to the first of them is certain, and
+/// an innocent callback must not pay for the gap.
+fn blocks(end: &StepEnd, threshold: Nanos) -> bool {
+    let doubt = end.end.since(end.seen);
+    let length = if doubt.0 <= threshold.0 / 8 { end.end } else { end.seen };
+    length.since(end.start) >= threshold
 }
 
 fn take<K: Eq + Hash>(counts: &mut FxHashMap<K, u64>, key: K, samples: u64) {

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::path::DecInt;
 
-use crate::model::{Descriptor, DescriptorId, DescriptorKind, Tables};
+use crate::model::{Descriptor, DescriptorId, DescriptorKind, SocketRole, Tables};
 
 use super::process::Process;
 use super::sockets::Sockets;
@@ -122,6 +122,26 @@ impl Descriptors {
         Ok(buffer.get(..len).unwrap_or_default())
     }
 
+    /// What a socket is that no table has, or has yet: its protocol is always known.
+    fn kind_of_unlisted(&self, number: i32) -> DescriptorKind {
+        let path = format!("/proc/{}/fd/{number}", self.process.pid());
+        let mut name = [0; 32];
+        let len = rustix::fs::getxattr(path, "system.sockprotoname", &mut name).unwrap_or(0);
+        match name.get(..len).unwrap_or_default() {
+            name if name.starts_with(b"UNIX") => {
+                DescriptorKind::UnixSocket { path: "".into(), listener: false }
+            }
+            name if name.starts_with(b"TCP") || name.starts_with(b"UDP") => {
+                DescriptorKind::Socket {
+                    role: SocketRole::Unlisted,
+                    local: "".into(),
+                    peer: "".into(),
+                }
+            }
+            _ => DescriptorKind::Unknown("a socket that no table lists".into()),
+        }
+    }
+
     /// The kind, and whether it is the last word.
     fn kind(&mut self, number: i32, link: &[u8]) -> (DescriptorKind, bool) {
         let text = String::from_utf8_lossy(link);
@@ -129,12 +149,10 @@ impl Descriptors {
         let kind = match (family, name) {
             ("socket", inode) => {
                 let inode = inode.trim_matches(['[', ']']).parse().unwrap_or(0);
-                let kind = self.sockets.kind(&self.process, inode);
-                let settled = kind.is_some();
-                return (
-                    kind.unwrap_or_else(|| unknown(&text, "not in any socket table")),
-                    settled,
-                );
+                return match self.sockets.kind(&self.process, inode) {
+                    Some(kind) => (kind, true),
+                    None => (self.kind_of_unlisted(number), false),
+                };
             }
             ("pipe", _) => DescriptorKind::Pipe,
             // pidfs, from Linux 6.9 on.

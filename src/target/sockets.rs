@@ -20,8 +20,27 @@ pub(super) struct Sockets {
     /// its listener and go on with its connections.
     listening: FxHashSet<u16>,
     passing: Option<RangeInclusive<u16>>,
-    /// Before this time the tables are not read again.
+    internet_reads: Reads,
+    unix_reads: Reads,
+}
+
+/// Keeps the reading of a table, which a busy host makes long, to one part in [`SHARE`] of our time.
+#[derive(Debug, Default)]
+struct Reads {
+    /// Before this time the table is not read again.
     not_before: Option<Instant>,
+}
+
+impl Reads {
+    /// Reads a table, unless it is too early.
+    fn take(&mut self, read: impl FnOnce()) {
+        let began = Instant::now();
+        if self.not_before.is_some_and(|time| began < time) {
+            return;
+        }
+        read();
+        self.not_before = Some(Instant::now() + began.elapsed() * SHARE);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +62,7 @@ const MOST_SOCKETS: usize = 1 << 17;
 /// The longest line that is read.
 const LONGEST_LINE: u64 = 1024;
 
-/// Reading the tables, which a busy host makes long, may take one part in this many of our time.
+/// Reading a table may take one part in this many of our time.
 const SHARE: u32 = 20;
 
 /// The state `LISTEN` of a TCP socket (`TCP_LISTEN` of `net/tcp_states.h`).
@@ -55,9 +74,15 @@ const ACCEPTS: u32 = 1 << 16;
 impl Sockets {
     /// What the socket `inode` of `process` is; `None` when no table has it, or has it yet.
     pub fn kind(&mut self, process: &Process, inode: u64) -> Option<DescriptorKind> {
-        if self.find(inode).is_none() && self.not_before.is_none_or(|time| time <= Instant::now()) {
-            self.refresh(process);
+        if let Some(known) = self.find(inode) {
+            return Some(known);
         }
+        // The unix sockets first: they are few, and there is no trace of those that were closed.
+        self.refresh_unix(process);
+        if let Some(known) = self.find(inode) {
+            return Some(known);
+        }
+        self.refresh_internet(process);
         self.find(inode)
     }
 
@@ -89,23 +114,29 @@ impl Sockets {
         if serves { SocketRole::Server } else { SocketRole::Client }
     }
 
-    /// Reads all tables of the process's network namespace again.
-    fn refresh(&mut self, process: &Process) {
-        let began = Instant::now();
-        self.passing.get_or_insert_with(passing_ports);
-        self.internet.clear();
-        self.unix.clear();
-        for name in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
-            let Ok(table) = process.file(name) else { continue };
-            let stream = name.contains("tcp");
-            self.internet.extend(rows(table, |line| parse_internet(line, stream)));
-        }
-        let listeners = self.internet.values().filter(|socket| socket.listens);
-        self.listening.extend(listeners.map(|socket| socket.local.port()));
-        if let Ok(table) = process.file("net/unix") {
-            self.unix.extend(rows(table, parse_unix));
-        }
-        self.not_before = Some(Instant::now() + began.elapsed() * SHARE);
+    /// Reads the internet sockets of the process's network namespace again.
+    fn refresh_internet(&mut self, process: &Process) {
+        self.internet_reads.take(|| {
+            self.passing.get_or_insert_with(passing_ports);
+            self.internet.clear();
+            for name in ["net/tcp", "net/tcp6", "net/udp", "net/udp6"] {
+                let Ok(table) = process.file(name) else { continue };
+                let stream = name.contains("tcp");
+                self.internet.extend(rows(table, |line| parse_internet(line, stream)));
+            }
+            let listeners = self.internet.values().filter(|socket| socket.listens);
+            self.listening.extend(listeners.map(|socket| socket.local.port()));
+        });
+    }
+
+    /// Reads its unix sockets again.
+    fn refresh_unix(&mut self, process: &Process) {
+        self.unix_reads.take(|| {
+            self.unix.clear();
+            if let Ok(table) = process.file("net/unix") {
+                self.unix.extend(rows(table, parse_unix));
+            }
+        });
     }
 }
 
