@@ -81,6 +81,12 @@ impl Code {
         Self::identity_at(reader, address).is_ok_and(|identity| identity == self.identity)
     }
 
+    /// The memory that it takes here, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.table.len()
+    }
+
     /// The line of an instruction as [`RawFrame::instruction`](super::RawFrame) gives it.
     #[must_use]
     pub fn line(&self, instruction: u64) -> u32 {

@@ -1,5 +1,6 @@
 //! The GIL: who has it, and how many want it.
 
+use super::layout::AttachState;
 use super::object::Reader;
 use super::stack::word;
 use crate::model::Address;
@@ -88,6 +89,16 @@ impl GilWaiters {
         let trusted = self.asked > 0 && self.wrong[best] * 2 < self.asked;
         (trusted && plausible[best]).then_some(counts[best])
     }
+}
+
+/// Free-threaded: whether a futex is that of a thread parked on its own state, which it is while
+/// another one has stopped the world.
+///
+/// A parked thread's futex lies in a `struct wait_entry` on its stack; the word before it is the
+/// address that it is parked on (`Python/parking_lot.c`).
+pub fn is_parked_on_state<M: Memory>(reader: Reader<'_, M>, thread: Address, futex: u64) -> bool {
+    let AttachState::Field(state) = reader.layout.attach_state else { return false };
+    reader.word(Address(futex.wrapping_sub(8))) == Ok(thread.offset(state).0)
 }
 
 #[cfg(test)]

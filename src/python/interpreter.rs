@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::gil::Gil;
-use super::layout::{AttachState, Layout, LayoutError, Version};
+use super::layout::{AttachState, FrameRoot, Layout, LayoutError, Version};
 use super::locate::Runtime;
 use super::object::{Invalid, Reader};
 use super::stack::word;
@@ -13,7 +13,7 @@ use crate::target::Memory;
 
 /// Interpreters of one process that are followed.
 const MOST_INTERPRETERS: usize = 256;
-/// Threads of one interpreter that are followed.
+/// Threads of one process that are followed.
 const MOST_THREADS: usize = 1 << 14;
 
 /// The Python of one process.
@@ -116,8 +116,9 @@ impl<M: Memory> Interpreter<M> {
         Version { micro, ..version }
     }
 
-    /// All thread states of all interpreters. `tids` are the native threads that exist, which the
-    /// older versions need to tell a thread state's.
+    /// All thread states of all interpreters, the newest first. `tids` are the native threads that
+    /// exist, which the older versions need to tell a thread state's; a state whose thread has not
+    /// begun to run may have 0.
     ///
     /// # Errors
     /// When the lists cannot be read; a list that changes under the reader may come out short.
@@ -129,7 +130,7 @@ impl<M: Memory> Interpreter<M> {
             let mut next =
                 self.reader().pointer(interpreter.offset(at.interpreter.threads_head))?;
             for _ in 0..MOST_THREADS {
-                if next.is_null() {
+                if next.is_null() || found.len() >= MOST_THREADS {
                     break;
                 }
                 let reader = self.reader();
@@ -147,8 +148,21 @@ impl<M: Memory> Interpreter<M> {
             let native = self.pthread_tid.resolve(&self.memory, &idents, tids);
             found.iter_mut().zip(native).for_each(|(thread, tid)| thread.tid = tid);
         }
-        found.retain(|thread| tids.contains(&thread.tid));
+        found.retain(|thread| thread.tid == 0 || tids.contains(&thread.tid));
         Ok(found)
+    }
+
+    /// Whether a thread state is in some function.
+    pub fn has_frame(&self, thread: &PythonThread) -> bool {
+        let reader = self.reader();
+        let root = reader.pointer(thread.address.offset(self.layout.at.thread.frame));
+        let frame = match (root, self.layout.frame_root) {
+            (Ok(holder), FrameRoot::CFrame(offset)) if !holder.is_null() => {
+                reader.pointer(holder.offset(offset))
+            }
+            (root, _) => root,
+        };
+        frame.is_ok_and(|frame| !frame.is_null())
     }
 
     /// The first thread state of every interpreter: a new one is put in front, so that these words

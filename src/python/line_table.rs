@@ -58,14 +58,14 @@ fn locations(table: &[u8], first_line: i64, offset: i64) -> u32 {
         match head >> 3 & 15 {
             15 => has_line = false,
             14 => {
-                line += signed(&mut bytes);
+                line = line.wrapping_add(signed(&mut bytes));
                 for _ in 0..3 {
                     varint(&mut bytes);
                 }
             }
-            13 => line += signed(&mut bytes),
+            13 => line = line.wrapping_add(signed(&mut bytes)),
             kind @ 10..=12 => {
-                line += i64::from(kind) - 10;
+                line = line.wrapping_add(i64::from(kind) - 10);
                 bytes.nth(1);
             }
             _ => drop(bytes.next()),
@@ -124,6 +124,10 @@ mod tests {
     #[test]
     fn a_cut_table_ends() {
         let table = [0xff; 7];
+        let mut huge = vec![0xe8];
+        huge.extend([0x7f; 9]);
+        huge.push(0x3e);
+        line_at(LineTable::Locations, &huge.repeat(20), 1, i64::MAX / 2);
         for format in [LineTable::Lnotab, LineTable::Linetable, LineTable::Locations] {
             line_at(format, &table, i64::MAX / 2, i64::MAX / 2);
             line_at(format, &[], 1, 5);

@@ -16,7 +16,7 @@ mod tid;
 
 pub use self::code::Code;
 pub use self::event_loop::{EventLoop, LoopSlots, LoopState};
-pub use self::gil::{Gil, GilWaiters};
+pub use self::gil::{Gil, GilWaiters, is_parked_on_state};
 pub use self::interpreter::{Interpreter, PythonThread, ThreadHead};
 pub use self::layout::{Layout, LayoutError, Version};
 pub use self::legacy::{LegacyError, LegacyInterpreter, LegacyThread, is_legacy};

@@ -20,7 +20,7 @@ const LONGEST_TEXT: u64 = 4096;
 /// The longest bytes object that is taken (a line table of a large generated function).
 const LONGEST_BYTES: u64 = 1 << 20;
 /// The most items of a tuple or dict that are taken.
-const MOST_ITEMS: u64 = 1 << 16;
+const MOST_ITEMS: u64 = 1 << 18;
 /// `Py_TPFLAGS_INLINE_VALUES` (3.13+).
 const INLINE_VALUES: u64 = 1 << 2;
 /// `Py_TPFLAGS_MANAGED_DICT` (3.11+).
@@ -172,14 +172,14 @@ impl<M: Memory> Reader<'_, M> {
                 (size.unsigned_abs(), size < 0)
             }
         };
-        if digits > 3 {
+        if digits > 2 {
             return Err(Invalid::Not("int"));
         }
         let bytes = self.slice(object.offset(at.long.digits), digits * 4)?;
         let magnitude = bytes.as_chunks().0.iter().rev().fold(0i64, |value, digit| {
             value.wrapping_shl(30) | i64::from(u32::from_ne_bytes(*digit))
         });
-        Ok(if negative { -magnitude } else { magnitude })
+        Ok(if negative { magnitude.wrapping_neg() } else { magnitude })
     }
 
     /// The entries of a `dict`, keys and values.
@@ -199,7 +199,7 @@ impl<M: Memory> Reader<'_, M> {
     ) -> Result<Vec<(Address, Address)>, Invalid> {
         let at = &self.layout.at.keys;
         let count = self.word(keys.offset(at.entries))?;
-        if count > MOST_ITEMS {
+        if count > MOST_ITEMS / 3 {
             return Err(Invalid::Not("dict"));
         }
         let (first, with_hash) = match (at.size, at.log2_index_bytes, at.kind) {

@@ -22,10 +22,12 @@ const LESSONS: usize = 8;
 const FORGOTTEN_AFTER: u32 = 32;
 /// Bytes that are read beyond the innermost known frame: room for calls made meanwhile.
 const MARGIN: u64 = 1024;
-/// Chunks of one thread that are followed.
-const MOST_CHUNKS: usize = 4096;
+/// Chunks that are looked at to learn where one stack lies.
+const MOST_CHUNKS: usize = 1 << 14;
+/// Bytes that are copied for one stack.
+const MOST_BYTES: u64 = 1 << 24;
 /// No chunk is larger; a larger size is garbage.
-const LARGEST_CHUNK: u64 = 1 << 26;
+const LARGEST_CHUNK: u64 = MOST_BYTES;
 
 /// A frame as it lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +83,9 @@ impl StackReader {
         while torn < ATTEMPTS && lessons < LESSONS {
             let (before, after) = match self.copy(reader, thread, gil) {
                 Ok(heads) => heads,
-                Err(ReadError::Unmapped) if !self.regions.is_empty() => {
+                Err(ReadError::Unmapped) if !self.regions.is_empty() || self.holder != 0 => {
                     self.regions.clear();
+                    self.holder = 0;
                     lessons += 1;
                     continue;
                 }
@@ -216,11 +219,13 @@ impl StackReader {
     fn learn<M: Memory>(&mut self, reader: Reader<'_, M>, chunk: u64, frame: u64) {
         let header = header_len(reader.layout);
         let mut next = frame;
+        let mut budget = MOST_CHUNKS;
         for _ in 0..DEEPEST {
-            if next == 0 || self.is_known(next, header) {
+            let copied: u64 = self.regions.iter().map(|region| region.len).sum();
+            if next == 0 || self.is_known(next, header) || copied > MOST_BYTES {
                 return;
             }
-            if !self.learn_chunk(reader, chunk, next, header) {
+            if !self.learn_chunk(reader, chunk, next, header, &mut budget) {
                 self.remember(next, header);
             }
             let address = Address(next).offset(reader.layout.at.frame.previous);
@@ -234,7 +239,7 @@ impl StackReader {
         after
             .checked_sub(1)
             .and_then(|index| self.regions.get(index))
-            .is_some_and(|region| address - region.start + len <= region.len)
+            .is_some_and(|region| (address - region.start).saturating_add(len) <= region.len)
     }
 
     /// Looks for the chunk that `frame` lies in, and remembers it.
@@ -244,9 +249,11 @@ impl StackReader {
         innermost: u64,
         frame: u64,
         header: u64,
+        budget: &mut usize,
     ) -> bool {
         let mut chunk = innermost;
-        for _ in 0..MOST_CHUNKS {
+        while let Some(rest) = budget.checked_sub(1) {
+            *budget = rest;
             // `struct _PyStackChunk`: previous, size in bytes, top.
             let Ok([previous, size]) = reader
                 .array::<16>(Address(chunk))
@@ -258,7 +265,7 @@ impl StackReader {
                 return false;
             }
             if (chunk..chunk.saturating_add(size)).contains(&frame) {
-                self.remember(chunk, (frame - chunk + header + MARGIN).min(size));
+                self.remember(chunk, (frame - chunk).saturating_add(header + MARGIN).min(size));
                 return true;
             }
             if previous == 0 {

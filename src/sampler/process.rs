@@ -21,6 +21,12 @@ pub enum AttachError {
     /// It has an old Python, which cannot be read.
     #[error(transparent)]
     Legacy(#[from] LegacyError),
+    /// It has no Python thread.
+    #[error("process {pid} has no Python thread: it has not begun to run Python, or is ending")]
+    NoThread {
+        /// The process.
+        pid: Pid,
+    },
     /// Its interpreter cannot be read.
     #[error("reading the interpreter of process {pid}: {source}")]
     Interpreter {
@@ -41,6 +47,7 @@ pub struct Stopped(pub ProcessState);
 /// Samples one process.
 pub struct ProcessSampler {
     process: Process,
+    blocking: bool,
     reader: ThreadReader,
     identified_at: Nanos,
     changed: Vec<ThreadId>,
@@ -52,6 +59,22 @@ enum ThreadReader {
     PySpy(Box<LegacySampler>),
 }
 
+impl ThreadReader {
+    fn attach(process: &Process, blocking: bool) -> Result<Self, AttachError> {
+        let runtime = Runtime::find(process)?;
+        Ok(if is_legacy(runtime.version) {
+            Self::PySpy(Box::new(LegacySampler::attach(process, blocking)?))
+        } else {
+            Self::Own(Box::new(Threads::attach(process, &runtime, blocking)?))
+        })
+    }
+
+    /// Whether the interpreter is not where it was.
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Own(threads) if threads.is_lost())
+    }
+}
+
 impl ProcessSampler {
     /// Attaches to a process: finds its interpreter. Nothing is changed in it. With `blocking` it
     /// is stopped each time that a stack is read.
@@ -59,16 +82,11 @@ impl ProcessSampler {
     /// # Errors
     /// When it is not a CPython that is known, or should be stopped and cannot be.
     pub fn attach(process: Process, blocking: bool) -> Result<Self, AttachError> {
-        let runtime = Runtime::find(&process)?;
-        let reader = if is_legacy(runtime.version) {
-            ThreadReader::PySpy(Box::new(LegacySampler::attach(&process, blocking)?))
-        } else {
-            ThreadReader::Own(Box::new(Threads::attach(&process, &runtime, blocking)?))
-        };
+        let reader = ThreadReader::attach(&process, blocking)?;
         if blocking {
             drop(process.pause()?);
         }
-        Ok(Self { process, reader, identified_at: Nanos(0), changed: Vec::new() })
+        Ok(Self { process, blocking, reader, identified_at: Nanos(0), changed: Vec::new() })
     }
 
     /// The process.
@@ -81,6 +99,14 @@ impl ProcessSampler {
         match &self.reader {
             ThreadReader::Own(threads) => threads.version(),
             ThreadReader::PySpy(threads) => threads.version(),
+        }
+    }
+
+    /// Whether any thread runs Python; only known once a sample was taken.
+    pub fn has_python(&self) -> bool {
+        match &self.reader {
+            ThreadReader::Own(threads) => threads.has_python(),
+            ThreadReader::PySpy(_) => true,
         }
     }
 
@@ -119,6 +145,12 @@ impl ProcessSampler {
             match self.process.state() {
                 ProcessState::Alive => {}
                 state => return Err(Stopped(state)),
+            }
+            // It lives, and runs another program: its interpreter is somewhere else, if it has one.
+            if self.reader.is_lost()
+                && let Ok(reader) = ThreadReader::attach(&self.process, self.blocking)
+            {
+                self.reader = reader;
             }
         }
         Ok(())

@@ -8,8 +8,10 @@ use crate::model::{Address, Failure, Frame, FrameId, FunctionId, StackId, Tables
 use crate::python::{Code, LoopSlots, RawFrame, Reader};
 use crate::target::Memory;
 
-/// Code objects that are kept; beyond that all are forgotten and read again.
+/// Code objects that are kept, and the bytes of their line tables; beyond that all are forgotten
+/// and read again.
 const MOST_CODES: usize = 1 << 17;
+const MOST_BYTES: usize = 1 << 26;
 /// Code objects that are checked at once for having been replaced.
 const CHECKED_AT_ONCE: usize = 512;
 
@@ -26,6 +28,7 @@ struct Symbol {
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     by_address: FxHashMap<Address, Symbol>,
+    bytes: usize,
 }
 
 /// What a stack was interned to, last time: its outer part is mostly the same again.
@@ -82,8 +85,9 @@ impl Symbols {
         address: Address,
         tables: &mut Tables,
     ) -> Result<&mut Symbol, Failure> {
-        if self.by_address.len() > MOST_CODES {
+        if self.by_address.len() > MOST_CODES || self.bytes > MOST_BYTES {
             self.by_address.clear();
+            self.bytes = 0;
         }
         match self.by_address.entry(address) {
             Entry::Occupied(known) => {
@@ -93,6 +97,7 @@ impl Symbols {
             }
             Entry::Vacant(place) => {
                 let code = Code::read(reader, address).map_err(|_| Failure::Invalid)?;
+                self.bytes += code.size();
                 let function = tables.functions.intern(code.function.clone());
                 Ok(place.insert(Symbol {
                     code,

@@ -6,10 +6,11 @@ use super::schedule::{cpu_delta, schedule_of};
 use super::symbols::{Interned, LastStack, Symbols};
 use crate::model::{
     Activity, Attachment, CpuDelta, Failure, LoopEvidence, Nanos, StackId, Step, Tables, ThreadId,
-    ThreadSample, WaitKind,
+    ThreadSample, Wait, WaitKind,
 };
 use crate::python::{
     EventLoop, LoopState, PythonThread, RawFrame, Reader, ReleasesGil, StackReader, ThreadHead,
+    is_parked_on_state,
 };
 use crate::target::{Descriptors, KernelThread, LiveMemory, Schedule};
 
@@ -102,6 +103,25 @@ impl ThreadSampler {
         self.blocked = None;
     }
 
+    /// Forgets what a wait was seen to be: what was not known of it may be known by now.
+    pub(super) fn forget_wait(&mut self) {
+        self.blocked = None;
+    }
+
+    /// Takes over the thread's state as the interpreter lists it now: a native thread may get one
+    /// and lose it again, and a GIL may come into force.
+    pub(super) fn follow(&mut self, python: Option<PythonThread>) {
+        let address = |python: Option<PythonThread>| python.map(|python| python.address);
+        if address(self.python) != address(python) {
+            self.stack = StackReader::default();
+            self.event_loop = EventLoop::default();
+            self.last_attachment = Attachment::Unknown;
+            self.step = None;
+            self.forget_stack();
+        }
+        self.python = python;
+    }
+
     /// Whether the thread of a sample that was just taken could run without the GIL, by the
     /// instruction that it is at.
     pub(super) fn may_run_detached(&self, reader: Reader<'_, LiveMemory>, cpu: CpuDelta) -> bool {
@@ -163,7 +183,9 @@ impl ThreadSampler {
                 cpu,
                 event_loop,
             };
-            self.blocked = (blocked && !stopped).then_some(sample);
+            // Being suspended ends without the thread's running.
+            let lasts = blocked && !stopped && seen.attachment != Attachment::Suspended;
+            self.blocked = lasts.then_some(sample);
             self.last_attachment = seen.attachment;
             std::mem::swap(&mut self.frames, &mut self.last_frames);
             self.last_time = time;
@@ -209,7 +231,9 @@ impl ThreadSampler {
     ) -> Result<(Attachment, Activity), Missed> {
         let attachment = match head.attach_state {
             Some(1) => Some(Attachment::Holder),
-            Some(2) => Some(Attachment::Suspended),
+            // So are threads that wait for something else while the world is stopped.
+            Some(2) if self.awaits_world(shared, python, activity) => Some(Attachment::Suspended),
+            Some(2) => Some(Attachment::Detached),
             Some(0) if python.gil.is_none() => Some(Attachment::Detached),
             Some(0) | None => None,
             Some(_) => Some(Attachment::Unknown),
@@ -249,6 +273,17 @@ impl ThreadSampler {
         let woken = head.requests_gil || (waited && unmoved && cpu.ran.0 <= cpu.elapsed.0 / 2);
         let attachment = if woken { Attachment::WokenGilWaiter } else { Attachment::Detached };
         Ok((attachment, activity))
+    }
+
+    /// Whether a suspended thread runs into its suspension, or waits for its end.
+    fn awaits_world(&self, shared: &Shared<'_>, python: PythonThread, activity: Activity) -> bool {
+        match activity {
+            Activity::Blocked(Wait { kind: WaitKind::Futex { address, .. }, .. }) => {
+                is_parked_on_state(shared.reader, python.address, address)
+            }
+            Activity::Blocked(_) => false,
+            _ => true,
+        }
     }
 
     /// What the thread's event loop does.

@@ -1,12 +1,14 @@
 //! All threads of a process at one tick, by our own reader.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
 use super::woken::find_woken;
-use crate::model::{Activity, Address, Nanos, Sample, Tables, ThreadId, Tid};
+use crate::model::{Activity, Failure, Nanos, Sample, Tables, ThreadId, Tid};
 use crate::python::{Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version};
 use crate::target::{Descriptors, LiveMemory, Process};
 
@@ -30,6 +32,8 @@ pub(super) struct Threads {
     list_heads: Vec<u64>,
     listed_at: Nanos,
     refreshed_at: Nanos,
+    /// Whether the interpreter could not be read when it was last refreshed.
+    lost: bool,
 }
 
 impl Threads {
@@ -56,11 +60,22 @@ impl Threads {
             list_heads: Vec::new(),
             listed_at: Nanos(0),
             refreshed_at: Nanos(0),
+            lost: false,
         })
     }
 
     pub(super) fn version(&self) -> Version {
         self.python.version()
+    }
+
+    /// Whether the interpreter is not where it was: the process runs another program, perhaps.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Whether any thread has a thread state.
+    pub(super) fn has_python(&self) -> bool {
+        self.threads.iter().any(|thread| thread.python.is_some())
     }
 
     /// Whether any thread is subject to a GIL.
@@ -89,8 +104,14 @@ impl Threads {
         if self.blocking {
             let activity = |thread: &ThreadSampler| thread.activity(&mut shared).ok();
             before_stop = self.threads.iter().map(activity).collect();
-            let Ok(stopped) = process.pause() else { return };
-            stop = Some(stopped);
+            match process.pause() {
+                Ok(stopped) => stop = Some(stopped),
+                Err(_) => {
+                    let failed = self.threads.iter().map(|it| (it.id, Failure::Unreadable));
+                    sample.failures.extend(failed);
+                    return;
+                }
+            }
         }
         let mut before_stop = before_stop.into_iter();
         self.threads.retain_mut(|thread| {
@@ -124,13 +145,17 @@ impl Threads {
             return;
         }
         self.listed_at = now;
-        let heads = self.python.list_heads().unwrap_or_default();
+        let heads = self.python.list_heads();
         if refresh {
             self.refreshed_at = now;
+            self.lost = heads.is_err();
             if self.symbols.drop_replaced(self.python.reader()) {
                 self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
             }
-        } else if heads == self.list_heads {
+            self.threads.iter_mut().for_each(ThreadSampler::forget_wait);
+        }
+        let heads = heads.unwrap_or_default();
+        if !refresh && heads == self.list_heads {
             return;
         }
         self.list_heads = heads;
@@ -146,19 +171,21 @@ impl Threads {
             self.list_heads.clear();
             return;
         };
-        let mut by_tid: FxHashMap<Tid, PythonThread> = FxHashMap::default();
-        for state in states {
-            // One native thread may have a state in several interpreters; the list begins with the
-            // newest interpreter, which is the one that it runs in most likely.
-            by_tid.entry(state.tid).or_insert(state);
+        let (by_tid, settled) = self.one_state_each(states);
+        if !settled {
+            self.list_heads.clear();
         }
-        // A thread whose state was replaced has begun or ended its life in Python: it is sampled as
-        // another one.
-        self.threads.retain(|thread| {
-            let tid = tables.thread(thread.id).map_or(0, |info| info.tid);
-            tids.contains(&tid)
-                && address_of(thread.python) == address_of(by_tid.get(&tid).copied())
-        });
+        for thread in &mut self.threads {
+            let Some(info) = tables.threads.get_mut(usize::from(thread.id)) else { continue };
+            let python = by_tid.get(&info.tid).copied();
+            thread.follow(python);
+            if python.is_some() && !info.python {
+                info.python = true;
+                changed.push(thread.id);
+            }
+        }
+        self.threads
+            .retain(|thread| tables.thread(thread.id).is_some_and(|info| tids.contains(&info.tid)));
         let mut known: Vec<Tid> =
             self.threads.iter().filter_map(|thread| Some(tables.thread(thread.id)?.tid)).collect();
         known.sort_unstable();
@@ -171,6 +198,35 @@ impl Threads {
             changed.push(id);
             self.threads.push(ThreadSampler::new(id, kernel, python));
         }
+    }
+
+    /// The thread state of each native thread, and whether that is the last word.
+    ///
+    /// A state is in the list before its thread runs; until then it has no native id, or that of
+    /// the thread that made it, which is in the list further back. And one native thread may have a
+    /// state in several interpreters, of which it runs in one that has a frame.
+    fn one_state_each(&self, states: Vec<PythonThread>) -> (FxHashMap<Tid, PythonThread>, bool) {
+        let mut by_tid: FxHashMap<Tid, PythonThread> = FxHashMap::default();
+        let mut settled = true;
+        for state in states {
+            if state.tid == 0 {
+                settled = false;
+                continue;
+            }
+            match by_tid.entry(state.tid) {
+                Entry::Vacant(place) => {
+                    place.insert(state);
+                }
+                Entry::Occupied(mut known) => {
+                    let same = known.get().interpreter == state.interpreter;
+                    settled &= !same;
+                    if same || !self.python.has_frame(known.get()) {
+                        known.insert(state);
+                    }
+                }
+            }
+        }
+        (by_tid, settled)
     }
 
     /// Takes over the names that Python has given its threads.
@@ -187,8 +243,4 @@ impl Threads {
             }
         }
     }
-}
-
-fn address_of(python: Option<PythonThread>) -> Option<Address> {
-    python.map(|python| python.address)
 }

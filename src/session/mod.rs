@@ -135,6 +135,9 @@ impl<'c> Session<'c> {
         };
         // The first sample finds the threads; whether the target lives on is for `run` to say.
         let _ = session.take_sample(Tick { time: since.time, late: Nanos(0), skipped: 0 });
+        if !session.sampler.has_python() {
+            return Err(AttachError::NoThread { pid: session.sampler.process().pid() });
+        }
         session.profile = Profile::new(session.meta());
         Ok(session)
     }

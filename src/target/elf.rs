@@ -140,7 +140,7 @@ impl ElfImage {
         let Tables::File { file, sections, .. } = &self.tables else { return None };
         let table = sections.iter().find(|section| section.sh_type == table)?;
         let names = content(file, sections.get(usize::try_from(table.sh_link).ok()?)?)?;
-        let end = table.sh_offset.checked_add(table.sh_size)?;
+        let end = table.sh_offset.checked_add(table.sh_size.min(LARGEST_TABLE))?;
         let mut offset = table.sh_offset;
         while offset < end {
             let symbols = read(file, offset, SYMBOLS_AT_ONCE.min(end - offset)).ok()?;
@@ -152,6 +152,9 @@ impl ElfImage {
         None
     }
 }
+
+/// No program has a larger symbol table; a file may claim any size.
+const LARGEST_TABLE: u64 = 1 << 28;
 
 /// Opens the mapped file: by the mapping itself, which serves deleted files too but takes
 /// `CAP_CHECKPOINT_RESTORE`; by its path in the root of the process; as the program it runs.
