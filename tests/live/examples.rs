@@ -53,7 +53,7 @@ impl Promise {
             None => true,
         };
         let fine = workload == Some(self.verdict.as_str()) && kept;
-        (!fine).then(|| format!("{self:?} but: {workload:?} {findings:?}"))
+        (!fine).then(|| format!("{self:?} but: {} {findings:?}", report["verdict"]))
     }
 }
 
