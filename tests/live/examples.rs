@@ -104,6 +104,17 @@ fn a_free_threaded_build_may_run_with_the_gil() {
     }
 }
 
+/// The one thing that no example can show, since it is not the program's own doing.
+#[test]
+fn a_neighbour_that_takes_the_cpu_is_told() {
+    let _alone = alone();
+    let script = repository("tests/programs/starved.py");
+    let program = Program::start(pythons::any(), &script, &[]);
+    let report = pyconc::json(&["report", "--pid", &program.pid(), "-d", "4", "-f", "json"]);
+    let promise = Promise { verdict: "cpu-starved".into(), finding: Some("cpu-starved".into()) };
+    assert_eq!(promise.broken_by(&report), None);
+}
+
 /// `pyconc report OPTIONS -- python -c TEXT`.
 fn report_on_command(python: &Python, options: &[&str], text: &str) -> Run {
     let mut arguments: Vec<OsString> = vec!["report".into(), "-f".into(), "json".into()];
