@@ -53,7 +53,10 @@ impl Promise {
             None => true,
         };
         let fine = workload == Some(self.verdict.as_str()) && kept;
-        (!fine).then(|| format!("{self:?} but: {} {findings:?}", report["verdict"]))
+        (!fine).then(|| {
+            let why = &report["verdict"]["why"];
+            format!("{self:?} but: {workload:?} because {why}, {findings:?}")
+        })
     }
 }
 
