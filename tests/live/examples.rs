@@ -53,7 +53,10 @@ impl Promise {
             None => true,
         };
         let fine = workload == Some(self.verdict.as_str()) && kept;
-        (!fine).then(|| format!("{self:?} but: {workload:?} {findings:?}"))
+        (!fine).then(|| {
+            let why = &report["verdict"]["why"];
+            format!("{self:?} but: {workload:?} because {why}, {findings:?}")
+        })
     }
 }
 
@@ -102,6 +105,17 @@ fn a_free_threaded_build_may_run_with_the_gil() {
         command.arg(&script).arg("60").env("PYTHON_GIL", "1");
         assert_eq!(check(&Program::run(command), &script, true), None, "{}", python.version);
     }
+}
+
+/// The one thing that no example can show, since it is not the program's own doing.
+#[test]
+fn a_neighbour_that_takes_the_cpu_is_told() {
+    let _alone = alone();
+    let script = repository("tests/programs/starved.py");
+    let program = Program::start(pythons::any(), &script, &[]);
+    let report = pyconc::json(&["report", "--pid", &program.pid(), "-d", "4", "-f", "json"]);
+    let promise = Promise { verdict: "cpu-starved".into(), finding: Some("cpu-starved".into()) };
+    assert_eq!(promise.broken_by(&report), None);
 }
 
 /// `pyconc report OPTIONS -- python -c TEXT`.
