@@ -116,6 +116,9 @@ impl BlockBuilder {
             usage,
             ..Block::default()
         };
+        // The kernel accounts for it by thread only.
+        let queued = block.lanes.iter().fold(0u64, |sum, lane| sum.saturating_add(lane.queued.0));
+        block.usage.queued = Nanos(queued);
         self.add_tables(&mut block, tables);
         block
     }
