@@ -74,6 +74,14 @@ impl Sampling {
     }
 }
 
+/// The detection catalogue.
+#[derive(Debug, Args)]
+pub(super) struct Probes {
+    /// Folder with probes of your own (*.toml), which go before those that are built in
+    #[arg(long, value_name = "DIR")]
+    pub probes: Option<PathBuf>,
+}
+
 /// What stacks to show, and how.
 #[derive(Debug, Args)]
 pub(super) struct Stacks {
@@ -143,6 +151,8 @@ pub(super) struct Record {
     pub format: Option<StackFormat>,
     #[command(flatten)]
     pub stacks: Stacks,
+    #[command(flatten)]
+    pub catalogue: Probes,
 }
 
 /// A format of `report`.
@@ -186,6 +196,8 @@ pub(super) struct Report {
     /// Plain text; also with NO_COLOR set
     #[arg(long)]
     pub no_color: bool,
+    #[command(flatten)]
+    pub catalogue: Probes,
 }
 
 #[derive(Debug, Args)]
@@ -201,6 +213,8 @@ pub(super) struct Export {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub stacks: Stacks,
+    #[command(flatten)]
+    pub catalogue: Probes,
 }
 
 #[derive(Debug, Args)]
@@ -222,6 +236,8 @@ pub(super) struct Dump {
     /// Show whole paths
     #[arg(long)]
     pub full_filenames: bool,
+    #[command(flatten)]
+    pub catalogue: Probes,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::files::Document;
 use crate::model::Pid;
 use crate::output::sanitise;
+use crate::python::is_legacy;
 use crate::sampler::ProcessSampler;
 use crate::target::{Check, Process, checks};
 
@@ -47,12 +48,18 @@ fn interpreter(pid: Pid) -> Check {
     let version = Process::open(pid)
         .map_err(Failure::from)
         .and_then(|process| ProcessSampler::attach(process, false).map_err(Failure::from))
-        .map(|sampler| sampler.version().to_string());
+        .map(|sampler| sampler.version());
     match version {
+        Ok(version) if is_legacy(version) => Check {
+            name: "interpreter",
+            ok: true,
+            detail: format!("CPython {version}: stacks and the kernel's causes, no GIL, no loops"),
+            fix: None,
+        },
         Ok(version) => Check {
             name: "interpreter",
             ok: true,
-            detail: format!("CPython {version}, all evidence available"),
+            detail: format!("CPython {version}, threads, stacks, GIL and event loops can be read"),
             fix: None,
         },
         Err(failure) => Check {

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use super::args::Dump;
 use super::attach::{Attached, Subject, stop_flag};
+use super::catalogue;
 use super::failure::Failure;
 use super::files::Document;
-use crate::catalog::Catalog;
 use crate::output::{dump_json, dump_text};
 use crate::session::{Ending, Options};
 
 pub(super) fn run(options: &Dump) -> Result<ExitCode, Failure> {
     let subject = Subject::of(options.positional, &options.target)?;
     let stop = stop_flag()?;
-    let catalog = Catalog::builtin()?;
+    let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
     let sampling =
         Options { threshold: options.threshold, blocking: options.blocking, ..Options::default() };
     let mut attached = Attached::new(&subject, &catalog, sampling, &stop)?;

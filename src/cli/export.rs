@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::{Export, StackFormat};
+use super::catalogue;
 use super::failure::Failure;
 use super::files::{Document, open};
 use super::tell;
@@ -32,7 +33,7 @@ pub(super) fn run(options: &Export) -> Result<ExitCode, Failure> {
         }
     };
     let document = Document::create(Some(options.output.as_deref().unwrap_or(&beside)))?;
-    let catalog = Catalog::builtin()?;
+    let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
     let path = document.path().map(Path::to_owned);
     let stacks = options.stacks.options();
     write_stacks(document, format, &recording.profile, &catalog, stacks)?;

@@ -2,6 +2,7 @@
 
 mod args;
 mod attach;
+mod catalogue;
 mod doctor;
 mod dump;
 mod export;

@@ -8,19 +8,19 @@ use anyhow::Context;
 
 use super::args::{Record, StackFormat};
 use super::attach::{Attached, Subject, stop_flag};
+use super::catalogue;
 use super::export::{format_of, write_stacks};
 use super::failure::Failure;
 use super::files::{Document, begin_recording, open_recording};
 use super::observe::{RecordingFile, describe, observe};
 use super::tell;
-use crate::catalog::Catalog;
 use crate::output::quality_line;
 use crate::profile::{Meta, RecordingWriter};
 
 pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
     let subject = Subject::of(options.positional, &options.target)?;
     let stop = stop_flag()?;
-    let catalog = Catalog::builtin()?;
+    let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
     let mut sink = Sink::open(options)?;
     let mut attached = Attached::new(&subject, &catalog, options.sampling.options(), &stop)?;
     let writer = sink.begin(&attached.session.profile().meta)?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::args::{FailOn, Report, ReportFormat};
 use super::attach::{Attached, Subject, stop_flag};
+use super::catalogue;
 use super::failure::Failure;
 use super::files::{Document, open};
 use super::observe::observe;
@@ -22,7 +23,7 @@ const FINDINGS: u8 = 3;
 
 pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
     let document = Document::create(options.output.as_deref())?;
-    let catalog = Catalog::builtin()?;
+    let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
     let (profile, code) = match subject(options)? {
         Ok(file) => (read(&file)?, ExitCode::SUCCESS),
         Err(subject) => watch(options, &subject, &catalog)?,

@@ -164,7 +164,10 @@ const fn add(sum: &mut Nanos, more: Nanos) {
 fn add_usage(sum: &mut Usage, more: &Usage) {
     add(&mut sum.cpu, more.cpu);
     add(&mut sum.queued, more.queued);
-    sum.resident = more.resident;
+    // A process that has ended has none: what it had last is told.
+    if more.resident != 0 {
+        sum.resident = more.resident;
+    }
 }
 
 fn add_quality(sum: &mut Quality, more: &Quality) {

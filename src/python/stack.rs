@@ -15,7 +15,7 @@ use crate::target::{Memory, ReadError, Span};
 /// Stacks deeper than this are cut at the outer end.
 const DEEPEST: usize = 4096;
 /// Attempts to get an unchanged head before and after.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 40;
 /// Attempts that only learn where frames are.
 const LESSONS: usize = 8;
 /// A region that was of no use for so many reads is forgotten.

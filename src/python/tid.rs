@@ -40,11 +40,13 @@ impl PthreadTid {
     fn find(memory: &impl Memory, idents: &[u64], tids: &[Tid]) -> Option<usize> {
         let mut candidates: Vec<usize> = (0..SEARCHED).step_by(4).collect();
         let mut bytes = vec![0; SEARCHED];
+        let mut seen = false;
         for ident in idents {
             let span = Span { address: Address(*ident), len: SEARCHED };
             if memory.read(&[span], &mut bytes).is_err() {
                 continue;
             }
+            seen = true;
             candidates.retain(|offset| {
                 bytes
                     .get(*offset..)
@@ -52,6 +54,7 @@ impl PthreadTid {
                     .is_some_and(|bytes| tids.contains(&Tid::from_ne_bytes(*bytes)))
             });
         }
-        candidates.iter().find(|offset| **offset == USUAL).or(candidates.first()).copied()
+        let best = candidates.iter().find(|offset| **offset == USUAL).or(candidates.first());
+        best.copied().filter(|_| seen)
     }
 }

@@ -66,8 +66,8 @@ impl Pace {
         Self { interval, origin: monotonic_now(), next: 0, jitter: fastrand::Rng::new() }
     }
 
-    /// Waits for the next tick; `None` when `stop` was set meanwhile.
-    pub fn wait(&mut self, stop: &AtomicBool) -> Option<Tick> {
+    /// Waits for the next tick, but not beyond `end`; `None` when `stop` was set meanwhile.
+    pub fn wait(&mut self, stop: &AtomicBool, end: Option<Nanos>) -> Option<Tick> {
         if stop.load(Ordering::Relaxed) {
             return None;
         }
@@ -81,6 +81,7 @@ impl Pace {
         let shift = (self.jitter.f64() * JITTER * self.interval as f64) as u64;
         let planned = Nanos(self.origin.0 + self.next * self.interval + shift);
         self.next += 1;
+        let planned = end.map_or(planned, |end| planned.min(end));
         while monotonic_now() < planned {
             sleep_until(planned);
             if stop.load(Ordering::Relaxed) {
@@ -109,10 +110,10 @@ mod tests {
         let mut pace = Pace::new(1000.0);
         pace.origin = Nanos(pace.origin.0 - 10 * Nanos::SECOND.0);
         let stop = AtomicBool::new(false);
-        let first = pace.wait(&stop).unwrap();
+        let first = pace.wait(&stop, None).unwrap();
         assert!(first.skipped >= 9_999, "{first:?}");
-        assert!(pace.wait(&stop).unwrap().skipped < 9_999);
+        assert!(pace.wait(&stop, None).unwrap().skipped < 9_999);
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(pace.wait(&stop), None);
+        assert_eq!(pace.wait(&stop, None), None);
     }
 }

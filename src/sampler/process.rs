@@ -8,6 +8,8 @@ use crate::target::{KernelThread, PauseError, Process, ProcessState};
 
 /// How often it is asked whether the process is still the one that it was.
 const IDENTITY_INTERVAL: Nanos = Nanos::SECOND;
+/// The same while its interpreter is not to be found.
+const LOST_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 20);
 
 /// Why a process cannot be sampled.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +141,8 @@ impl ProcessSampler {
             }
         }
         // Asked after reading: what was read came from the process that it is still.
-        let due = sample.time.since(self.identified_at) >= IDENTITY_INTERVAL;
+        let interval = if self.reader.is_lost() { LOST_INTERVAL } else { IDENTITY_INTERVAL };
+        let due = sample.time.since(self.identified_at) >= interval;
         if due || sample.threads.is_empty() {
             self.identified_at = sample.time;
             match self.process.state() {

@@ -32,7 +32,7 @@ pub(super) struct Threads {
     list_heads: Vec<u64>,
     listed_at: Nanos,
     refreshed_at: Nanos,
-    /// Whether the interpreter could not be read when it was last refreshed.
+    /// Whether the interpreter could not be read when it was last looked at.
     lost: bool,
 }
 
@@ -146,9 +146,9 @@ impl Threads {
         }
         self.listed_at = now;
         let heads = self.python.list_heads();
+        self.lost = heads.is_err();
         if refresh {
             self.refreshed_at = now;
-            self.lost = heads.is_err();
             if self.symbols.drop_replaced(self.python.reader()) {
                 self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
             }

@@ -181,7 +181,7 @@ impl<'c> Session<'c> {
         let end = self.options.duration.map(|length| Nanos(started.0 + Nanos::from(length).0));
         let mut pace = Pace::new(self.options.rate);
         let ending = loop {
-            let Some(tick) = pace.wait(stop) else { break Ending::Asked };
+            let Some(tick) = pace.wait(stop, end) else { break Ending::Asked };
             if end.is_some_and(|end| tick.time >= end) {
                 break Ending::Elapsed;
             }
@@ -201,12 +201,19 @@ impl<'c> Session<'c> {
         const LOOKS: usize = 3;
         let mut pace = Pace::new(SNAPSHOT_RATE);
         let never = AtomicBool::new(false);
+        let mut shown = self.shown();
         for _ in 0..LOOKS {
             // A target that ends meanwhile is shown as it was last.
-            if pace.wait(&never).is_none_or(|tick| self.take_sample(tick).is_err()) {
+            if pace.wait(&never, None).is_none_or(|tick| self.take_sample(tick).is_err()) {
                 break;
             }
+            shown = self.shown();
         }
+        shown
+    }
+
+    /// The last sample as a snapshot.
+    fn shown(&self) -> Snapshot {
         let threads =
             self.sample.threads.iter().zip(&self.states).map(|(thread, state)| ThreadSnapshot {
                 thread: thread.thread,

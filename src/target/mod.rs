@@ -1,4 +1,4 @@
-//! The process as the kernel shows it. Invariant: knows no Python; the only place for `unsafe` and for `cfg(target_os)`.
+//! The process as the kernel shows it. Invariant: knows no Python; the only place for `cfg(target_os)`, and for `unsafe` if ever there must be any.
 
 mod descriptors;
 mod elf;

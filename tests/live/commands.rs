@@ -50,3 +50,41 @@ fn doctor_is_content_where_everything_is_permitted() {
         assert!(!run.stdout.is_empty());
     }
 }
+
+#[test]
+fn probes_of_the_user_go_before_those_built_in() {
+    let _shared = shared();
+    let folder = tempfile::tempdir().expect("a folder");
+    let probe = |cause: &str| {
+        let text = format!(
+            r#"
+            [[probe]]
+            id = "our-nap"
+            cause = "{cause}"
+            frames = ["...", "*:take_a_nap"]
+            title = "the nap of ours"
+            why = "It naps."
+            advice = "Wake it."
+            hit = ["app:take_a_nap | clock_nanosleep | {cause}"]
+            miss = ["app:work | clock_nanosleep | {cause}"]
+            "#
+        );
+        std::fs::write(folder.path().join("ours.toml"), text).expect("a file can be written");
+    };
+    let path = folder.path().to_str().expect("a path");
+    let empty = pyconc::run(&["dump", "1", "--probes", path]);
+    empty.fails(exit::USAGE, &["no .toml file"]);
+    for python in pythons::all() {
+        let program = Program::start(python, &repository("tests/programs/old.py"), &[]);
+        // Evidence says sleep: a probe may park that or annotate it, and make nothing else of it.
+        for (cause, seen, noted) in
+            [("parked", "parked", true), ("sleep", "sleep", true), ("network", "sleep", false)]
+        {
+            probe(cause);
+            let dump = pyconc::json(&["dump", "--json", &program.pid(), "--probes", path]);
+            let main = &dump["threads"][0];
+            assert_eq!(main["cause"], seen, "{}: {cause}", python.version);
+            assert_eq!(main["note"] == "our-nap", noted, "{}: {cause}", python.version);
+        }
+    }
+}
