@@ -14,7 +14,8 @@ use crate::target::{Memory, ReadError, Span};
 
 /// Stacks deeper than this are cut at the outer end.
 const DEEPEST: usize = 4096;
-/// Attempts to get an unchanged head before and after.
+/// Attempts to get an unchanged head before and after. A thread that makes a call every few hundred
+/// nanoseconds takes many; one that does not takes one.
 const ATTEMPTS: usize = 40;
 /// Attempts that only learn where frames are.
 const LESSONS: usize = 8;
