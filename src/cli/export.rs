@@ -38,7 +38,7 @@ pub(super) fn run(options: &Export) -> Result<ExitCode, Failure> {
     let stacks = options.stacks.options();
     write_stacks(document, format, &recording.profile, &catalog, stacks)?;
     if let Some(path) = path {
-        tell(&format!("{} written", path.display()));
+        tell(&format!("{} written\n{}", path.display(), output::quality_line(&recording.profile)));
     }
     Ok(ExitCode::SUCCESS)
 }
