@@ -221,14 +221,15 @@ impl StackReader {
         let header = header_len(reader.layout);
         let mut next = frame;
         let mut budget = MOST_CHUNKS;
+        let mut copied: u64 = self.regions.iter().map(|region| region.len).sum();
         for _ in 0..DEEPEST {
-            let copied: u64 = self.regions.iter().map(|region| region.len).sum();
             if next == 0 || self.is_known(next, header) || copied > MOST_BYTES {
                 return;
             }
-            if !self.learn_chunk(reader, chunk, next, header, &mut budget) {
-                self.remember(next, header);
-            }
+            copied += match self.learn_chunk(reader, chunk, next, header, &mut budget) {
+                Some(len) => len,
+                None => self.remember(next, header),
+            };
             let address = Address(next).offset(reader.layout.at.frame.previous);
             let Ok(caller) = reader.word(address) else { return };
             next = caller;
@@ -243,7 +244,7 @@ impl StackReader {
             .is_some_and(|region| (address - region.start).saturating_add(len) <= region.len)
     }
 
-    /// Looks for the chunk that `frame` lies in, and remembers it.
+    /// Looks for the chunk that `frame` lies in, and remembers it; gives the bytes that it adds.
     fn learn_chunk<M: Memory>(
         &mut self,
         reader: Reader<'_, M>,
@@ -251,40 +252,38 @@ impl StackReader {
         frame: u64,
         header: u64,
         budget: &mut usize,
-    ) -> bool {
+    ) -> Option<u64> {
         let mut chunk = innermost;
         while let Some(rest) = budget.checked_sub(1) {
             *budget = rest;
             // `struct _PyStackChunk`: previous, size in bytes, top.
-            let Ok([previous, size]) = reader
-                .array::<16>(Address(chunk))
-                .map(|bytes| [0, 8].map(|offset| word(&bytes, offset).unwrap_or(0)))
-            else {
-                return false;
-            };
+            let head: [u8; 16] = reader.array(Address(chunk)).ok()?;
+            let (previous, size) = (word(&head, 0)?, word(&head, 8)?);
             if size > LARGEST_CHUNK {
-                return false;
+                return None;
             }
             if (chunk..chunk.saturating_add(size)).contains(&frame) {
-                self.remember(chunk, (frame - chunk).saturating_add(header + MARGIN).min(size));
-                return true;
+                let len = (frame - chunk).saturating_add(header + MARGIN).min(size);
+                return Some(self.remember(chunk, len));
             }
             if previous == 0 {
-                return false;
+                return None;
             }
             chunk = previous;
         }
-        false
+        None
     }
 
-    /// Adds a region, or lengthens the one that begins there. What it runs into is dropped.
-    fn remember(&mut self, start: u64, len: u64) {
+    /// Adds a region, or lengthens the one that begins there. What it runs into is dropped. Gives
+    /// its length.
+    fn remember(&mut self, start: u64, len: u64) -> u64 {
         let end = start.saturating_add(len);
         self.regions.retain(|region| {
             region.start.saturating_add(region.len) <= start || region.start >= end
         });
         let index = self.regions.partition_point(|region| region.start < start);
         self.regions.insert(index, Region { start, len, place: 0, idle: 0 });
+        len
     }
 
     fn forget_idle(&mut self) {
