@@ -11,7 +11,9 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     let load = case.load;
     let queue = load.run_queue();
     let share = ratio(queue, queue + load.cpus_used());
-    if queue < 0.1 || share < 0.1 {
+    // Each waiter for the GIL wakes every few milliseconds and stands in a run queue for a moment:
+    // that is the GIL's doing. A process that lacks its CPU is not judged gil-bound.
+    if queue < 0.1 || share < 0.1 || holds(Workload::GilBound, load) {
         return Vec::new();
     }
     let usable = load.facts.usable_cpus;
