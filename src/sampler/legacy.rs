@@ -97,6 +97,7 @@ impl LegacySampler {
             attachment,
             cpu,
             event_loop: None,
+            gil_holder: None,
         })
     }
 }
