@@ -194,7 +194,8 @@ fn gil_matrix(page: &mut Page, diagnosis: &Diagnosis) -> io::Result<()> {
     if waiters.is_empty() {
         return Ok(());
     }
-    let head: String = holders.iter().map(|(_, name)| page.cell(name, 10, true)).collect();
+    let head: String =
+        holders.iter().map(|(_, name)| format!(" {}", page.cell(name, 9, true))).collect();
     let head = format!("{}{head}", page.cell("GIL: who waits, for whom", 26, false));
     page.line(&[(&head, Look::Strong)])?;
     for (waiter, name) in waiters {
