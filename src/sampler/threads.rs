@@ -10,7 +10,7 @@ use super::thread::{Missed, Shared, ThreadSampler};
 use super::woken::find_woken;
 use crate::model::{Activity, Failure, Nanos, Sample, Tables, ThreadId, Tid};
 use crate::python::{Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version};
-use crate::target::{Descriptors, LiveMemory, Process};
+use crate::target::{Descriptors, Process, ProcessMemory};
 
 /// How often new thread states are looked for.
 const LIST_INTERVAL: Nanos = Nanos::MILLISECOND;
@@ -22,8 +22,8 @@ const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
 pub(super) struct Threads {
     /// Whether the process is stopped while a stack is read.
     blocking: bool,
-    memory: LiveMemory,
-    python: Interpreter<LiveMemory>,
+    memory: ProcessMemory,
+    python: Interpreter<ProcessMemory>,
     descriptors: Descriptors,
     symbols: Symbols,
     gil_waiters: FxHashMap<Gil, GilWaiters>,
@@ -44,7 +44,7 @@ impl Threads {
         blocking: bool,
     ) -> Result<Self, AttachError> {
         let memory = process.memory();
-        let python = Interpreter::new(memory, runtime)?;
+        let python = Interpreter::new(memory.clone(), runtime)?;
         // Asked now, so that an interpreter that cannot be read is told before sampling.
         python
             .list_heads()

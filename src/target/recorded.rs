@@ -1,0 +1,155 @@
+//! Memory that was copied from a process, and the copying.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Address;
+
+use super::memory::{LiveMemory, Memory, ReadError, Span};
+
+/// Pieces of memory by their first address.
+pub type Pieces = BTreeMap<u64, Vec<u8>>;
+
+/// The memory of a process, as far as it was copied. Everything else is not mapped.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct RecordedMemory {
+    pieces: Pieces,
+    /// Spans that were read, by which tests bound the reader's steps.
+    #[serde(skip)]
+    reads: AtomicU64,
+}
+
+impl RecordedMemory {
+    /// Memory that consists of `pieces`. Where two of them overlap, the later one counts.
+    #[must_use]
+    pub fn new(pieces: Pieces) -> Self {
+        Self { pieces, reads: AtomicU64::new(0) }
+    }
+
+    /// What it consists of.
+    #[must_use]
+    pub fn pieces(&self) -> &Pieces {
+        &self.pieces
+    }
+
+    /// How many spans have been read so far.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Fills `buffer` from `address` on; `None` at the first byte that was not copied.
+    fn copy(&self, address: u64, mut buffer: &mut [u8]) -> Option<()> {
+        let mut next = address;
+        while !buffer.is_empty() {
+            let (start, bytes) = self.pieces.range(..=next).next_back()?;
+            let bytes = bytes.get(usize::try_from(next - start).ok()?..)?;
+            let len = bytes.len().min(buffer.len());
+            let (head, tail) = buffer.split_at_mut(len);
+            head.copy_from_slice(bytes.get(..len).filter(|bytes| !bytes.is_empty())?);
+            next = next.checked_add(len as u64)?;
+            buffer = tail;
+        }
+        Some(())
+    }
+}
+
+impl Memory for RecordedMemory {
+    fn read(&self, spans: &[Span], buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.reads.fetch_add(spans.len() as u64, Ordering::Relaxed);
+        let mut rest = buffer;
+        for span in spans {
+            let (head, tail) = rest.split_at_mut_checked(span.len).ok_or(ReadError::Unmapped)?;
+            self.copy(span.address.0, head).ok_or(ReadError::Unmapped)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+/// The memory of a process that stands still, which keeps a copy of what is read.
+///
+/// Whole pages are kept: a later reader may look a little further than the one that recorded.
+#[derive(Debug)]
+pub struct Recorder {
+    live: LiveMemory,
+    pages: Mutex<Pieces>,
+}
+
+/// The size of the pieces that are kept.
+const PAGE: u64 = 4096;
+
+/// The most pages that are kept.
+const MOST_PAGES: usize = 1 << 12;
+
+impl Recorder {
+    /// Keeps what is read of `live`.
+    #[must_use]
+    pub fn new(live: LiveMemory) -> Self {
+        Self { live, pages: Mutex::default() }
+    }
+
+    /// What was read up to now.
+    #[must_use]
+    pub fn recorded(&self) -> RecordedMemory {
+        RecordedMemory::new(self.pages.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn keep(&self, span: &Span) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = span.address.0.saturating_add(span.len as u64);
+        for start in (span.address.0 / PAGE * PAGE..end).step_by(PAGE as usize) {
+            if pages.len() >= MOST_PAGES || pages.contains_key(&start) {
+                continue;
+            }
+            let mut page = vec![0; PAGE as usize];
+            let whole = Span { address: Address(start), len: page.len() };
+            if self.live.read(&[whole], &mut page).is_ok() {
+                pages.insert(start, page);
+            }
+        }
+    }
+}
+
+impl Memory for Recorder {
+    fn read(&self, spans: &[Span], buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.live.read(spans, buffer)?;
+        spans.iter().for_each(|span| self.keep(span));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LiveMemory, Memory, ReadError, RecordedMemory, Recorder, Span};
+    use crate::model::{Address, Pid};
+
+    #[test]
+    fn reads_across_pieces_and_not_beyond() {
+        let memory = RecordedMemory::new([(8, vec![1, 2]), (10, vec![3]), (12, vec![4])].into());
+        let read = |address, len| {
+            let mut buffer = vec![0; len];
+            memory.read(&[Span { address: Address(address), len }], &mut buffer).map(|()| buffer)
+        };
+        assert_eq!(read(9, 2), Ok(vec![2, 3]));
+        assert_eq!(read(8, 3), Ok(vec![1, 2, 3]));
+        for (address, len) in [(7, 1), (9, 3), (11, 1), (12, 2), (u64::MAX, 2)] {
+            assert_eq!(read(address, len), Err(ReadError::Unmapped), "{address}");
+        }
+        assert_eq!(memory.reads(), 7);
+    }
+
+    #[test]
+    fn what_was_recorded_reads_the_same() {
+        let text = vec![7; 10_000];
+        let span = Span { address: Address(text.as_ptr() as u64), len: text.len() };
+        let recorder = Recorder::new(LiveMemory::new(std::process::id() as Pid));
+        recorder.read(&[span], &mut vec![0; text.len()]).unwrap();
+        let mut copy = vec![0; text.len()];
+        recorder.recorded().read(&[span], &mut copy).unwrap();
+        assert_eq!(copy, text);
+    }
+}
