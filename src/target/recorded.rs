@@ -72,43 +72,52 @@ impl Memory for RecordedMemory {
 
 /// The memory of a process that stands still, which keeps a copy of what is read.
 ///
-/// Whole pages are kept: a later reader may look a little further than the one that recorded.
+/// What lies around it is kept too: a later reader may look a little further than this one.
 #[derive(Debug)]
 pub struct Recorder {
     live: LiveMemory,
-    pages: Mutex<Pieces>,
+    pieces: Mutex<Pieces>,
 }
 
-/// The size of the pieces that are kept.
-const PAGE: u64 = 4096;
+/// The size of the pieces that are kept; a part of a page.
+const PIECE: u64 = 512;
 
-/// The most pages that are kept.
-const MOST_PAGES: usize = 1 << 12;
+/// The most pieces that are kept.
+const MOST_PIECES: usize = 1 << 14;
 
 impl Recorder {
     /// Keeps what is read of `live`.
     #[must_use]
     pub fn new(live: LiveMemory) -> Self {
-        Self { live, pages: Mutex::default() }
+        Self { live, pieces: Mutex::default() }
     }
 
-    /// What was read up to now.
+    /// What was read up to now, in as few pieces as can be.
     #[must_use]
-    pub fn recorded(&self) -> RecordedMemory {
-        RecordedMemory::new(self.pages.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    pub fn recorded(&self) -> Pieces {
+        let mut joined = Pieces::new();
+        for (&start, bytes) in &*self.pieces.lock().unwrap_or_else(PoisonError::into_inner) {
+            match joined.last_entry() {
+                Some(mut last) if last.key() + last.get().len() as u64 == start => {
+                    last.get_mut().extend(bytes);
+                }
+                _ => drop(joined.insert(start, bytes.clone())),
+            }
+        }
+        joined
     }
 
     fn keep(&self, span: &Span) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         let end = span.address.0.saturating_add(span.len as u64);
-        for start in (span.address.0 / PAGE * PAGE..end).step_by(PAGE as usize) {
-            if pages.len() >= MOST_PAGES || pages.contains_key(&start) {
+        for start in (span.address.0 / PIECE * PIECE..end).step_by(PIECE as usize) {
+            if pieces.len() >= MOST_PIECES || pieces.contains_key(&start) {
                 continue;
             }
-            let mut page = vec![0; PAGE as usize];
-            let whole = Span { address: Address(start), len: page.len() };
-            if self.live.read(&[whole], &mut page).is_ok() {
-                pages.insert(start, page);
+            let mut piece = vec![0; PIECE as usize];
+            let whole = Span { address: Address(start), len: piece.len() };
+            if self.live.read(&[whole], &mut piece).is_ok() {
+                pieces.insert(start, piece);
             }
         }
     }
@@ -149,7 +158,7 @@ mod tests {
         let recorder = Recorder::new(LiveMemory::new(std::process::id() as Pid));
         recorder.read(&[span], &mut vec![0; text.len()]).unwrap();
         let mut copy = vec![0; text.len()];
-        recorder.recorded().read(&[span], &mut copy).unwrap();
+        RecordedMemory::new(recorder.recorded()).read(&[span], &mut copy).unwrap();
         assert_eq!(copy, text);
     }
 }

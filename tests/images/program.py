@@ -46,13 +46,13 @@ def sleep():
     time.sleep(FOREVER)
 
 
-async def 𝓫𝓵𝓸𝓬𝓴():
+async def 𐌰𐌱𐌲():
     time.sleep(FOREVER)
 
 
 async def serve():
     await asyncio.sleep(0)
-    await asyncio.gather(𝓫𝓵𝓸𝓬𝓴())
+    await asyncio.gather(𐌰𐌱𐌲())
 
 
 def start(name, function, *arguments):
@@ -66,14 +66,14 @@ def main():
     lock = threading.Lock()
     lock.acquire()
     start("lock", acquire, lock)
-    start("näher am Netz", receive, server)
+    start("näher am Netz", receive, client)
     start("眠る", sleep)
-    start("𝓵𝓸𝓸𝓹", lambda: asyncio.run(serve()))
+    start("𐌻𐍉𐍉𐍀", lambda: asyncio.run(serve()))
     time.sleep(0.5)
     start("gil", wait_for_gil)
     print("ready", flush=True)
     計算する()
-    client.close()
+    server.close()
 
 
 main()

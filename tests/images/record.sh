@@ -14,7 +14,9 @@ while [ $# -ge 2 ]; do
   unshare --mount sh -euc '
     mount --bind "$2" /usr/local
     mount --bind "$3" /srv
-    export PYCONC_IMAGE="$1" PYCONC_IMAGE_PYTHON="/usr/local/bin/python$1" PYCONC_IMAGE_PROGRAM=/srv/program.py
+    # One that was built there would find its library there.
+    case "$2" in "$HOME"/*) mount -t tmpfs none "$2" ;; esac
+    export PYCONC_IMAGE="$1" PYCONC_IMAGE_BUILT="$2" PYCONC_IMAGE_PYTHON="/usr/local/bin/python$1" PYCONC_IMAGE_PROGRAM=/srv/program.py
     exec cargo test --test replay record -- --ignored --exact record::record
   ' - "$1" "$2" "$folder"
   shift 2

@@ -29,7 +29,6 @@ impl Drop for Program {
 #[test]
 #[ignore = "writes tests/images; run by record.sh there"]
 fn record() {
-    let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let (python, name) = (variable("PYCONC_IMAGE_PYTHON"), variable("PYCONC_IMAGE"));
     let program = start(&python, &variable("PYCONC_IMAGE_PROGRAM"));
     let process = Process::open(program.0.id() as i32).expect("the program runs");
@@ -39,17 +38,24 @@ fn record() {
             take(&process)
         })
         .expect("all threads are at rest at some time");
-    let path = Path::new(super::IMAGES).join(name).with_extension("image");
+    let path = Path::new(super::IMAGES).join(format!("{name}.image"));
     image.save(File::create(&path).expect("it can be written")).expect("it can be written");
     std::fs::write(path.with_extension("expected"), &text).expect("it can be written");
     assert_eq!(super::replay(&path), text, "the image is not the process");
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
 }
 
 fn start(python: &str, script: &str) -> Program {
     let mut command = Command::new(python);
     // Images are public: nothing of this machine's environment may be in them.
     command.args(["-X", "utf8", "-B", script]).env_clear();
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("Python starts");
+    // Some interpreters know their library by the path where it was built.
+    command.env("LD_LIBRARY_PATH", "/usr/local/lib").env("HOME", "/srv");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = command.spawn().expect("Python starts");
     let mut program = Program(child);
     let output = program.0.stdout.take().expect("it is piped");
     let line = BufReader::new(output).lines().next().expect("it says something").expect("as text");
@@ -74,6 +80,15 @@ fn take(process: &Process) -> Option<(Image, String)> {
     let stopped = Process::replay(&files, Arc::clone(&recorder).into()).expect("it lives");
     let text = std::panic::catch_unwind(|| moment(stopped, time)).ok();
     kill(pid, Signal::SIGCONT).expect("it lives");
-    let memory: RecordedMemory = recorder.recorded();
+    let mut pieces = recorder.recorded();
+    pieces.values_mut().for_each(|bytes| blank(bytes, variable("PYCONC_IMAGE_BUILT").as_bytes()));
+    let memory = RecordedMemory::new(pieces);
     (text? == live).then(|| (Image { memory, ..image }, live))
+}
+
+/// Overwrites the path of this machine under which an interpreter was built.
+fn blank(bytes: &mut [u8], path: &[u8]) {
+    while let Some(found) = bytes.windows(path.len()).position(|window| window == path) {
+        bytes[found..found + path.len()].fill(b'.');
+    }
 }
