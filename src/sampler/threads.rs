@@ -231,7 +231,8 @@ impl Threads {
 
     /// Takes over the names that Python has given its threads.
     fn rename(&self, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
-        let names = self.python.thread_names();
+        let idents = self.threads.iter().filter_map(|thread| Some(thread.python?.ident));
+        let names = self.python.thread_names(idents.collect());
         for thread in &self.threads {
             let name = thread.python.and_then(|python| names.get(&python.ident));
             let info = tables.threads.get_mut(usize::from(thread.id));

@@ -17,16 +17,18 @@ pub type Pieces = BTreeMap<u64, Vec<u8>>;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct RecordedMemory {
     pieces: Pieces,
-    /// Spans that were read, by which tests bound the reader's steps.
+    /// Spans and bytes that were read, by which tests bound the reader's steps.
     #[serde(skip)]
     reads: AtomicU64,
+    #[serde(skip)]
+    bytes: AtomicU64,
 }
 
 impl RecordedMemory {
     /// Memory that consists of `pieces`. Where two of them overlap, the later one counts.
     #[must_use]
     pub fn new(pieces: Pieces) -> Self {
-        Self { pieces, reads: AtomicU64::new(0) }
+        Self { pieces, ..Self::default() }
     }
 
     /// What it consists of.
@@ -39,6 +41,12 @@ impl RecordedMemory {
     #[must_use]
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes have been read so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Fills `buffer` from `address` on; `None` at the first byte that was not copied.
@@ -60,6 +68,7 @@ impl RecordedMemory {
 impl Memory for RecordedMemory {
     fn read(&self, spans: &[Span], buffer: &mut [u8]) -> Result<(), ReadError> {
         self.reads.fetch_add(spans.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         let mut rest = buffer;
         for span in spans {
             let (head, tail) = rest.split_at_mut_checked(span.len).ok_or(ReadError::Unmapped)?;

@@ -89,7 +89,7 @@ impl Subject {
     pub fn damaged(&self, damage: Damage, random: &mut Rng) -> (ImageFiles, Pieces) {
         let mut pieces = self.image.memory.pieces().clone();
         // From a single one, which mostly hits nothing of weight, to many.
-        let times = 1 << random.u32(..11);
+        let times = 1 << random.u32(..14);
         match damage {
             Damage::Bits => (0..times).for_each(|_| flip(&mut pieces, random)),
             Damage::Cut => cut(&mut pieces, random),
@@ -115,13 +115,9 @@ impl Subject {
     fn build_maze(&self, pieces: &mut Pieces, times: u32, random: &mut Rng) {
         let spread = one_of(&[8, 64, 4096, 1 << 16, MAZE_LEN], random);
         let place = |random: &mut Rng| MAZE + random.u64(..spread / 8) * 8;
-        let mut maze = Vec::with_capacity(MAZE_LEN as usize);
         // A pattern that repeats is as good as another and quickly made.
         let pattern: Vec<u8> = (0..512).flat_map(|_| place(random).to_ne_bytes()).collect();
-        while maze.len() < MAZE_LEN as usize {
-            maze.extend_from_slice(&pattern);
-        }
-        pieces.insert(MAZE, maze);
+        pieces.insert(MAZE, pattern.repeat(MAZE_LEN as usize / pattern.len()));
         for _ in 0..times {
             set(pieces, one_of(&self.pointers, random), place(random));
         }

@@ -41,6 +41,7 @@ const ROUNDS: u64 = 25;
 struct Outcome {
     sampled: bool,
     reads: u64,
+    bytes: u64,
     memory: usize,
 }
 
@@ -73,11 +74,13 @@ fn whatever_a_process_shows_sampling_it_ends_in_little_memory() {
         for damage in Damage::ALL {
             for seed in first..first + rounds {
                 let what = format!("{} {damage:?} {seed}", path.display());
+                let t0 = std::time::Instant::now();
                 let outcome =
                     catch_unwind(AssertUnwindSafe(|| case(&subject, damage, seed, &catalog)));
                 let outcome = outcome.unwrap_or_else(|_| panic!("a panic: {what}"));
                 assert!(outcome.reads <= MOST_READS, "{} reads: {what}", outcome.reads);
                 assert!(outcome.memory <= MOST_MEMORY, "{} bytes: {what}", outcome.memory);
+                if t0.elapsed().as_millis() > 100 || outcome.memory > 8<<20 { eprintln!("{} {what} {:?} {} {} {}", outcome.sampled, t0.elapsed(), outcome.reads, outcome.memory, outcome.bytes); }
                 cases += 1;
                 sampled += u32::from(outcome.sampled);
                 reads = reads.max(outcome.reads);
@@ -102,7 +105,7 @@ fn case(subject: &Subject, damage: Damage, seed: u64, catalog: &Catalog) -> Outc
     let sampled = Process::replay(&files, Arc::clone(&memory).into())
         .is_ok_and(|process| sample(process, subject.time(), catalog));
     let memory_taken = ALLOCATOR.peak_usage().saturating_sub(before);
-    Outcome { sampled, reads: memory.reads(), memory: memory_taken }
+    Outcome { sampled, reads: memory.reads(), bytes: memory.bytes(), memory: memory_taken }
 }
 
 /// Whether any thread could be sampled.
