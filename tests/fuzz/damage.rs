@@ -115,8 +115,14 @@ impl Subject {
     fn build_maze(&self, pieces: &mut Pieces, times: u32, random: &mut Rng) {
         let spread = one_of(&[8, 64, 4096, 1 << 16, MAZE_LEN], random);
         let place = |random: &mut Rng| MAZE + random.u64(..spread / 8) * 8;
-        // A pattern that repeats is as good as another and quickly made.
-        let pattern: Vec<u8> = (0..512).flat_map(|_| place(random).to_ne_bytes()).collect();
+        // Some lead back, so that there are objects of known types. A pattern that repeats is as
+        // good as another and quickly made.
+        let back = one_of(&[0, 8, 128, 256], random);
+        let mut way = |_| match random.u16(..512) < back {
+            true => word(pieces, one_of(&self.pointers, random)),
+            false => place(random),
+        };
+        let pattern: Vec<u8> = (0..511).map(&mut way).flat_map(u64::to_ne_bytes).collect();
         pieces.insert(MAZE, pattern.repeat(MAZE_LEN as usize / pattern.len()));
         for _ in 0..times {
             set(pieces, one_of(&self.pointers, random), place(random));

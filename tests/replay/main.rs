@@ -68,3 +68,18 @@ fn difference(expected: &str, found: &str) -> String {
     };
     without('-', expected, found) + &without('+', found, expected)
 }
+
+#[test]
+fn a_damaged_file_is_no_image_or_another() {
+    let (path, _) = images().into_iter().next().expect("there is an image");
+    let file = fs::read(path).expect("it is there");
+    let mut random = fastrand::Rng::with_seed(0);
+    for _ in 0..50 {
+        assert!(Image::load(&file[..random.usize(..file.len())]).is_err());
+        let mut damaged = file.clone();
+        for _ in 0..random.usize(1..10) {
+            damaged[random.usize(..file.len())] ^= 1 << random.u8(..8);
+        }
+        let _ = Image::load(&*damaged);
+    }
+}
