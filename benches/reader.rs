@@ -72,9 +72,8 @@ fn stack(criterion: &mut Criterion, subject: &Subject) {
         bencher.iter(|| stack.read(reader, thread.address, thread.gil, &mut frames));
     });
     criterion.bench_function(&subject.name("stack for the first time"), |bencher| {
-        bencher.iter(|| {
-            StackReader::default().read(reader, thread.address, thread.gil, &mut frames)
-        });
+        bencher
+            .iter(|| StackReader::default().read(reader, thread.address, thread.gil, &mut frames));
     });
 }
 

@@ -35,7 +35,7 @@ const MOST_BYTES: u64 = 1 << 30;
 const SAMPLES: u64 = 3;
 
 /// Cases of each kind of damage for each image.
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 10;
 
 /// What a case came to.
 #[derive(Default)]

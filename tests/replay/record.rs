@@ -83,7 +83,7 @@ fn take(process: &Process) -> Option<(Image, String)> {
     let mut pieces = recorder.recorded();
     pieces.values_mut().for_each(|bytes| blank(bytes, variable("PYCONC_IMAGE_BUILT").as_bytes()));
     let memory = RecordedMemory::new(pieces);
-    (text? == live).then(|| (Image { memory, ..image }, live))
+    (text? == live).then_some((Image { memory, ..image }, live))
 }
 
 /// Overwrites the path of this machine under which an interpreter was built.
