@@ -13,7 +13,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use pyconc::catalog::Catalog;
 use pyconc::classify::Classifier;
 use pyconc::model::{Nanos, Sample, Tables};
-use pyconc::python::{Code, Interpreter, PythonThread, RawFrame, Runtime, StackReader};
+use pyconc::python::{Code, Edges, Interpreter, PythonThread, RawFrame, Runtime, StackReader};
 use pyconc::sampler::ProcessSampler;
 use pyconc::target::{Image, Process, ProcessMemory, syscall_name};
 
@@ -57,9 +57,9 @@ impl Subject {
 }
 
 fn frames(interpreter: &Interpreter<ProcessMemory>, thread: PythonThread) -> Vec<RawFrame> {
-    let mut frames = Vec::new();
+    let (mut edges, mut frames) = (Edges::default(), Vec::new());
     StackReader::default()
-        .read(interpreter.reader(), thread.address, thread.gil, &mut frames)
+        .read(interpreter.reader(), thread.address, thread.gil, &mut edges, &mut frames)
         .expect("a stack");
     frames
 }
@@ -67,13 +67,14 @@ fn frames(interpreter: &Interpreter<ProcessMemory>, thread: PythonThread) -> Vec
 /// A stack of 200 frames whose place is known from the last time.
 fn stack(criterion: &mut Criterion, subject: &Subject) {
     let (reader, thread) = (subject.interpreter.reader(), subject.thread);
-    let (mut stack, mut frames) = (StackReader::default(), Vec::new());
+    let (mut stack, mut edges, mut frames) = (StackReader::default(), Edges::default(), Vec::new());
     criterion.bench_function(&subject.name("stack"), |bencher| {
-        bencher.iter(|| stack.read(reader, thread.address, thread.gil, &mut frames));
+        bencher.iter(|| stack.read(reader, thread.address, thread.gil, &mut edges, &mut frames));
     });
     criterion.bench_function(&subject.name("stack for the first time"), |bencher| {
-        bencher
-            .iter(|| StackReader::default().read(reader, thread.address, thread.gil, &mut frames));
+        bencher.iter(|| {
+            StackReader::default().read(reader, thread.address, thread.gil, &mut edges, &mut frames)
+        });
     });
 }
 

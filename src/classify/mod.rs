@@ -218,7 +218,7 @@ mod tests {
 
     fn cpu(elapsed: u64, ran: u64, queued: u64) -> CpuDelta {
         let [elapsed, ran, queued] = [elapsed, ran, queued].map(|ms| Nanos(ms * 1_000_000));
-        CpuDelta { elapsed, ran, queued, switches: 1 }
+        CpuDelta { elapsed, ran, queued, switches: 1, repeated: false }
     }
 
     fn socket(role: SocketRole) -> DescriptorKind {

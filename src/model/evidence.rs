@@ -119,6 +119,8 @@ pub struct CpuDelta {
     pub queued: Nanos,
     /// How often the thread was put on a CPU.
     pub switches: u64,
+    /// Whether this is the account of an earlier sample once more: the kernel is not asked at each.
+    pub repeated: bool,
 }
 
 /// One turn of an event loop's callbacks: from the selector's return, or from the previous

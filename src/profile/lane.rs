@@ -62,8 +62,10 @@ impl LaneBuilder {
         let lane = &mut self.lane;
         lane.thread = sample.thread;
         lane.held += u32::from(sample.attachment == Attachment::Holder);
-        lane.cpu.0 = lane.cpu.0.saturating_add(sample.cpu.ran.0);
-        lane.queued.0 = lane.queued.0.saturating_add(sample.cpu.queued.0);
+        if !sample.cpu.repeated {
+            lane.cpu.0 = lane.cpu.0.saturating_add(sample.cpu.ran.0);
+            lane.queued.0 = lane.queued.0.saturating_add(sample.cpu.queued.0);
+        }
         lane.event_loop |= sample.event_loop.is_some();
         ended
     }

@@ -13,7 +13,10 @@ use super::memory::{LiveMemory, Memory, ReadError, Span};
 /// Pieces of memory by their first address.
 pub type Pieces = BTreeMap<u64, Vec<u8>>;
 
-/// The memory of a process, as far as it was copied. Everything else is not mapped.
+/// The memory of a process, as far as it was copied.
+///
+/// A page of which nothing was copied is not mapped. The rest of the others is zeros: nobody looked
+/// at it, but a reader that takes two places and what lies between in one span must not fail.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct RecordedMemory {
     pieces: Pieces,
@@ -49,19 +52,36 @@ impl RecordedMemory {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Fills `buffer` from `address` on; `None` at the first byte that was not copied.
+    /// Fills `buffer` from `address` on; `None` at the first byte that is not mapped.
     fn copy(&self, address: u64, mut buffer: &mut [u8]) -> Option<()> {
         let mut next = address;
         while !buffer.is_empty() {
-            let (start, bytes) = self.pieces.range(..=next).next_back()?;
-            let bytes = bytes.get(usize::try_from(next - start).ok()?..)?;
-            let len = bytes.len().min(buffer.len());
-            let (head, tail) = buffer.split_at_mut(len);
-            head.copy_from_slice(bytes.get(..len).filter(|bytes| !bytes.is_empty())?);
-            next = next.checked_add(len as u64)?;
+            let copied = self.pieces.range(..=next).next_back().and_then(|(start, bytes)| {
+                let bytes = bytes.get(usize::try_from(next - start).ok()?..)?;
+                (!bytes.is_empty()).then_some(bytes)
+            });
+            let len = copied.map_or_else(|| self.gap(next), |bytes| Some(bytes.len()))?;
+            let (head, tail) = buffer.split_at_mut(len.min(buffer.len()));
+            match copied.and_then(|bytes| bytes.get(..head.len())) {
+                Some(bytes) => head.copy_from_slice(bytes),
+                None => head.fill(0),
+            }
+            next = next.checked_add(head.len() as u64)?;
             buffer = tail;
         }
         Some(())
+    }
+
+    /// How far it is from an address that was not copied to the next that was, or to the end of
+    /// its page; `None` when nothing of the page was copied.
+    fn gap(&self, address: u64) -> Option<usize> {
+        let page = address / PAGE * PAGE;
+        let end = page.checked_add(PAGE)?;
+        let before = self.pieces.range(..address).next_back();
+        let before =
+            before.is_some_and(|(start, bytes)| start.saturating_add(bytes.len() as u64) > page);
+        let after = self.pieces.range(address + 1..end).next().map(|(start, _)| *start);
+        (before || after.is_some()).then_some((after.unwrap_or(end) - address) as usize)
     }
 }
 
@@ -88,7 +108,10 @@ pub struct Recorder {
     pieces: Mutex<Pieces>,
 }
 
-/// The size of the pieces that are kept; a part of a page.
+/// The size of a page.
+const PAGE: u64 = 4096;
+
+/// The size of the pieces that are kept.
 const PIECE: u64 = 512;
 
 /// The most pieces that are kept.
@@ -147,17 +170,19 @@ mod tests {
 
     #[test]
     fn reads_across_pieces_and_not_beyond() {
-        let memory = RecordedMemory::new([(8, vec![1, 2]), (10, vec![3]), (12, vec![4])].into());
+        let pieces = [(4096, vec![1, 2]), (4098, vec![3]), (4100, vec![4]), (8192, vec![5])];
+        let memory = RecordedMemory::new(pieces.into());
         let read = |address, len| {
             let mut buffer = vec![0; len];
             memory.read(&[Span { address: Address(address), len }], &mut buffer).map(|()| buffer)
         };
-        assert_eq!(read(9, 2), Ok(vec![2, 3]));
-        assert_eq!(read(8, 3), Ok(vec![1, 2, 3]));
-        for (address, len) in [(7, 1), (9, 3), (11, 1), (12, 2), (u64::MAX, 2)] {
+        assert_eq!(read(4096, 3), Ok(vec![1, 2, 3]));
+        assert_eq!(read(4097, 6), Ok(vec![2, 3, 0, 4, 0, 0]));
+        assert_eq!(read(8190, 4), Ok(vec![0, 0, 5, 0]));
+        for (address, len) in [(4095, 2), (8192, 4097), (u64::MAX, 2)] {
             assert_eq!(read(address, len), Err(ReadError::Unmapped), "{address}");
         }
-        assert_eq!(memory.reads(), 7);
+        assert_eq!((memory.reads(), memory.bytes()), (6, 13 + 2 + 4097 + 2));
     }
 
     #[test]

@@ -230,12 +230,12 @@ fn cut(pieces: &mut Pieces, random: &mut Rng) {
     }
 }
 
-/// Takes away up to a page.
+/// Takes away up to three pages.
 fn hole(pieces: &mut Pieces, random: &mut Rng) {
     let address = somewhere(pieces, random);
     let Some((&start, bytes)) = pieces.range_mut(..=address).next_back() else { return };
     let tail = bytes.split_off((address - start) as usize);
-    let gap = random.usize(1..=4096);
+    let gap = random.usize(1..=3 * 4096);
     if let Some(rest) = tail.get(gap..).filter(|rest| !rest.is_empty()) {
         pieces.insert(address + gap as u64, rest.to_vec());
     }

@@ -1,10 +1,24 @@
 //! The stack of one thread, as nearly at one moment as can be had without stopping it.
 //!
 //! A thread's frames lie in a few contiguous chunks (3.11+) or one by one on the heap (up to 3.10,
-//! and generators). Both are *regions* here. Regions are remembered from sample to sample and all
-//! read by one system call between two copies of the thread's head; only where a frame is in none
-//! of them is it looked up, remembered, and everything read again.
+//! and generators). Both are *regions* here: remembered from sample to sample, and all read by one
+//! system call. Only where a frame is in none of them is it looked up, remembered, and everything
+//! read again.
+//!
+//! That call reads the innermost frames twice, before everything and with it, between two readings
+//! of the thread's head. As long as a frame is there, those that called it stay as they are: when
+//! both readings of the innermost agree, the whole stack was there at one moment. More than the
+//! very innermost must agree: a frame that has returned stays in memory as it was until another one
+//! is put in its place, which begins at the outer end. In a storm of short calls two readings
+//! hardly ever agree; then a stack is taken whose every edge is known to be possible (see
+//! [`Edges`]), and where even that is not to be had the sample is rejected.
 
+mod edges;
+mod regions;
+
+pub use self::edges::Edges;
+
+use self::regions::{MARGIN, Regions};
 use super::gil::Gil;
 use super::interpreter::ThreadHead;
 use super::layout::{FrameRoot, InstructionPointer, Layout};
@@ -14,15 +28,22 @@ use crate::target::{Memory, ReadError, Span};
 
 /// Stacks deeper than this are cut at the outer end.
 const DEEPEST: usize = 4096;
-/// Attempts to get an unchanged head before and after. A thread that makes a call every few hundred
-/// nanoseconds takes many; one that does not takes one.
-const ATTEMPTS: usize = 40;
+/// Attempts to read a stack twice alike, or one whose edges are known.
+const ATTEMPTS: u32 = 40;
+/// Attempts before one is taken whose edges are known but which was not read twice alike.
+const PATIENCE: u32 = 6;
 /// Attempts that only learn where frames are.
-const LESSONS: usize = 8;
-/// A region that was of no use for so many reads is forgotten.
-const FORGOTTEN_AFTER: u32 = 32;
-/// Bytes that are read beyond the innermost known frame: room for calls made meanwhile.
-const MARGIN: u64 = 1024;
+const LESSONS: u32 = 8;
+/// Frames this far from the innermost one, in bytes, are read twice: nearly always all of them.
+const TWICE_WITHIN: u64 = 4096;
+/// How many frames on the heap are read twice, each a span.
+const TWICE_SPANS: usize = 6;
+/// How many of them must agree, unless the stack has fewer.
+const AGREEING: usize = 2;
+/// Bytes beyond the innermost frame that are read twice: room for calls made meanwhile.
+const TWICE_MARGIN: u64 = 256;
+/// Frames nearer to each other than this are read twice by one span.
+const TWICE_NEAR: u64 = 1024;
 /// Chunks that are looked at to learn where one stack lies.
 const MOST_CHUNKS: usize = 1 << 14;
 /// Bytes that are copied for one stack: a kilobyte for each of the frames that are not cut.
@@ -44,23 +65,16 @@ pub struct RawFrame {
     pub instruction: u64,
 }
 
-/// A stretch of memory that has frames in it.
-#[derive(Debug, Clone, Copy)]
-struct Region {
-    start: u64,
-    len: u64,
-    /// Where it begins in the buffer.
-    place: usize,
-    idle: u32,
-}
-
 /// Reads one thread's stack, and remembers where it lies.
 #[derive(Debug, Default)]
 pub struct StackReader {
-    /// Sorted by `start`, without overlap.
-    regions: Vec<Region>,
+    regions: Regions,
+    /// What is read twice, and where the first reading lies in the buffer. Outermost first.
+    twice: Vec<(Span, usize)>,
     /// The `_PyCFrame` that leads to the innermost frame; 0 where there is none.
     holder: u64,
+    /// The stack that was read last.
+    last: Vec<RawFrame>,
     spans: Vec<Span>,
     buffer: Vec<u8>,
 }
@@ -72,6 +86,11 @@ enum Walk {
 }
 
 impl StackReader {
+    /// Forgets the last stack: its code objects may have been replaced.
+    pub fn forget(&mut self) {
+        self.last.clear();
+    }
+
     /// Reads the head of the thread state at `thread` and its frames into `frames`, innermost first.
     ///
     /// # Errors
@@ -81,9 +100,10 @@ impl StackReader {
         reader: Reader<'_, M>,
         thread: Address,
         gil: Option<Gil>,
+        edges: &mut Edges,
         frames: &mut Vec<RawFrame>,
     ) -> Result<ThreadHead, Failure> {
-        let head = self.read_settled(reader, thread, gil, frames);
+        let head = self.read_settled(reader, thread, gil, edges, frames);
         self.buffer.truncate(MOST_KEPT);
         self.buffer.shrink_to(MOST_KEPT);
         head
@@ -94,6 +114,7 @@ impl StackReader {
         reader: Reader<'_, M>,
         thread: Address,
         gil: Option<Gil>,
+        edges: &mut Edges,
         frames: &mut Vec<RawFrame>,
     ) -> Result<ThreadHead, Failure> {
         let (mut torn, mut lessons) = (0, 0);
@@ -101,8 +122,7 @@ impl StackReader {
             let (before, after) = match self.copy(reader, thread, gil) {
                 Ok(heads) => heads,
                 Err(ReadError::Unmapped) if !self.regions.is_empty() || self.holder != 0 => {
-                    self.regions.clear();
-                    self.holder = 0;
+                    self.forget_places();
                     lessons += 1;
                     continue;
                 }
@@ -113,26 +133,36 @@ impl StackReader {
                 lessons += 1;
                 continue;
             }
-            if (before.frame, before.holder) != (after.frame, after.holder) {
-                torn += 1;
+            if let Walk::Missing(frame) = self.walk(reader.layout, before.frame, frames)? {
+                lessons += 1;
+                self.learn(reader, before.chunk, frame);
                 continue;
             }
-            match self.walk(reader.layout, before.frame, frames)? {
-                Walk::Complete => {
-                    self.forget_idle();
-                    return Ok(after);
-                }
-                Walk::Missing(frame) => {
-                    lessons += 1;
-                    self.learn(reader, before.chunk, frame);
-                }
+            let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
+            let agreed = unmoved && self.agrees(reader.layout, frames);
+            let believed = agreed && edges.are_known(&self.last, frames)
+                || unmoved && edges.learn(&self.last, frames, agreed)
+                || torn >= PATIENCE && edges.are_known(&self.last, frames);
+            self.plan_twice(reader.layout, frames);
+            if believed {
+                self.regions.settle();
+                self.last.clone_from(frames);
+                return Ok(after);
             }
+            torn += 1;
         }
         Err(Failure::Torn)
     }
 
-    /// One system call: head, regions, GIL, head. Where the head leads to the frame through a
-    /// holder (3.11, 3.12), each head has the holder's word beside it.
+    fn forget_places(&mut self) {
+        self.regions.clear();
+        self.twice.clear();
+        self.holder = 0;
+    }
+
+    /// One system call: head, innermost frames, regions, GIL, head. Where the head leads to the
+    /// frame through a holder (3.11, 3.12), the holder's word is read in the head's stead the second
+    /// time.
     fn copy<M: Memory>(
         &mut self,
         reader: Reader<'_, M>,
@@ -142,45 +172,48 @@ impl StackReader {
         let layout = reader.layout;
         let head = Span { address: thread, len: ThreadHead::len(layout) };
         let holder = match layout.frame_root {
-            FrameRoot::Direct => None,
-            FrameRoot::CFrame(_) if self.holder == 0 => None,
-            FrameRoot::CFrame(offset) => {
+            FrameRoot::CFrame(offset) if self.holder != 0 => {
                 Some(Span { address: Address(self.holder).offset(offset), len: 8 })
             }
+            _ => None,
         };
         let gil_span = gil.map(Gil::span);
         self.spans.clear();
         self.spans.push(head);
         self.spans.extend(holder);
         let mut place = head.len + holder.map_or(0, |span| span.len);
-        for region in &mut self.regions {
-            region.place = place;
-            place += region.len as usize;
-            self.spans.push(Span { address: Address(region.start), len: region.len as usize });
+        for (span, at) in &mut self.twice {
+            *at = place;
+            place += span.len;
+            self.spans.push(*span);
         }
-        let tail = place;
+        let gil_place = self.regions.plan(place, &mut self.spans);
         self.spans.extend(gil_span);
-        self.spans.extend(holder);
-        self.spans.push(head);
-        let total = self.spans.iter().map(|span| span.len).sum();
-        self.buffer.resize(total, 0);
+        let tail = gil_place + gil_span.map_or(0, |span| span.len);
+        let last = holder.unwrap_or(head);
+        self.spans.push(last);
+        self.buffer.resize(tail + last.len, 0);
         reader.memory.read(&self.spans, &mut self.buffer)?;
 
         let from = |place: usize| self.buffer.get(place..).unwrap_or_default();
         let mut before = ThreadHead::parse(layout, from(0));
-        let mut after = ThreadHead::parse(layout, from(total - head.len));
-        if let Some(gil) = gil {
-            after.holds_gil = gil.is_held_by(from(tail), thread);
+        if layout.frame_root != FrameRoot::Direct {
+            before.holder = before.frame;
+            before.frame = 0;
         }
-        if holder.is_some() {
-            for (head, place) in [(&mut before, head.len), (&mut after, total - head.len - 8)] {
-                head.holder = head.frame;
-                head.frame = word(from(place), 0).unwrap_or(0);
+        let mut after = before;
+        match holder {
+            None if layout.frame_root == FrameRoot::Direct => {
+                after = ThreadHead::parse(layout, from(tail));
             }
-        } else if layout.frame_root != FrameRoot::Direct {
-            for head in [&mut before, &mut after] {
-                head.holder = head.frame;
+            None => {}
+            Some(_) => {
+                before.frame = word(from(head.len), 0).unwrap_or(0);
+                after.frame = word(from(tail), 0).unwrap_or(0);
             }
+        }
+        if let Some(gil) = gil {
+            after.holds_gil = gil.is_held_by(from(gil_place), thread);
         }
         Ok((before, after))
     }
@@ -200,7 +233,10 @@ impl StackReader {
             if next == 0 {
                 return Ok(Walk::Complete);
             }
-            let Some(bytes) = self.bytes_at(next, header) else { return Ok(Walk::Missing(next)) };
+            let Some(place) = self.regions.place_of(next, header) else {
+                return Ok(Walk::Missing(next));
+            };
+            let bytes = self.buffer.get(place..place + header as usize).unwrap_or_default();
             let field = |offset| word(bytes, offset).ok_or(Failure::Invalid);
             let shim = at
                 .owner
@@ -219,17 +255,58 @@ impl StackReader {
         Ok(Walk::Complete)
     }
 
-    /// The copied bytes from `address` on, when at least `len` of them lie in one region.
-    fn bytes_at(&mut self, address: u64, len: u64) -> Option<&[u8]> {
-        let after = self.regions.partition_point(|region| region.start <= address);
-        let region = self.regions.get_mut(after.checked_sub(1)?)?;
-        let offset = address - region.start;
-        if offset.checked_add(len)? > region.len {
-            return None;
+    /// Whether the innermost frames were the same when they were read first. The innermost one's
+    /// instruction may have moved on; those of the frames that called it cannot have.
+    fn agrees(&mut self, layout: &Layout, frames: &[RawFrame]) -> bool {
+        let at = &layout.at.frame;
+        let header = header_len(layout);
+        let fixed = [at.code, at.previous, at.instruction];
+        let mut agreeing = 0;
+        for (index, frame) in frames.iter().enumerate() {
+            let first = self.twice.iter().find_map(|(span, place)| {
+                let offset = frame.address.0.checked_sub(span.address.0)?;
+                (offset + header <= span.len as u64).then_some(place + offset as usize)
+            });
+            let (Some(first), Some(second)) =
+                (first, self.regions.place_of(frame.address.0, header))
+            else {
+                break;
+            };
+            let field = |place: usize, offset| word(self.buffer.get(place..)?, offset);
+            let fixed = if index == 0 { &fixed[..2] } else { &fixed[..] };
+            if fixed.iter().any(|&offset| field(first, offset) != field(second, offset)) {
+                return false;
+            }
+            agreeing += 1;
         }
-        region.idle = 0;
-        let from = region.place + offset as usize;
-        self.buffer.get(from..from + len as usize)
+        agreeing >= AGREEING.min(frames.len())
+    }
+
+    /// What is to be read twice next time: where the innermost frames lie now.
+    fn plan_twice(&mut self, layout: &Layout, frames: &[RawFrame]) {
+        let header = header_len(layout);
+        self.twice.clear();
+        let innermost = frames.first().map_or(0, |frame| frame.address.0);
+        for (index, frame) in frames.iter().enumerate() {
+            let start = frame.address.0;
+            let far = innermost.abs_diff(start) > TWICE_WITHIN && index > AGREEING;
+            if far || self.twice.len() > TWICE_SPANS {
+                break;
+            }
+            let margin = if index == 0 { TWICE_MARGIN } else { 0 };
+            let end = start.saturating_add(header + margin);
+            // A chunk's frames lie one after the other, the innermost last.
+            if let Some((span, _)) = self.twice.last_mut()
+                && start < span.address.0
+                && span.address.0 - start < TWICE_NEAR
+            {
+                span.len += (span.address.0 - start) as usize;
+                span.address = Address(start);
+                continue;
+            }
+            let end = if self.regions.has(start, end - start) { end } else { start + header };
+            self.twice.push((Span { address: Address(start), len: (end - start) as usize }, 0));
+        }
     }
 
     /// Finds out where `frame` and the frames that called it lie.
@@ -237,27 +314,19 @@ impl StackReader {
         let header = header_len(reader.layout);
         let mut next = frame;
         let mut budget = MOST_CHUNKS;
-        let mut copied: u64 = self.regions.iter().map(|region| region.len).sum();
+        let mut copied = self.regions.len();
         for _ in 0..DEEPEST {
-            if next == 0 || self.is_known(next, header) || copied > MOST_BYTES {
+            if next == 0 || self.regions.has(next, header) || copied > MOST_BYTES {
                 return;
             }
             copied += match self.learn_chunk(reader, chunk, next, header, &mut budget) {
                 Some(len) => len,
-                None => self.remember(next, header),
+                None => self.regions.add_frame(next, header),
             };
             let address = Address(next).offset(reader.layout.at.frame.previous);
             let Ok(caller) = reader.word(address) else { return };
             next = caller;
         }
-    }
-
-    fn is_known(&self, address: u64, len: u64) -> bool {
-        let after = self.regions.partition_point(|region| region.start <= address);
-        after
-            .checked_sub(1)
-            .and_then(|index| self.regions.get(index))
-            .is_some_and(|region| (address - region.start).saturating_add(len) <= region.len)
     }
 
     /// Looks for the chunk that `frame` lies in, and remembers it; gives the bytes that it adds.
@@ -280,7 +349,7 @@ impl StackReader {
             }
             if (chunk..chunk.saturating_add(size)).contains(&frame) {
                 let len = (frame - chunk).saturating_add(header + MARGIN).min(size);
-                return Some(self.remember(chunk, len));
+                return Some(self.regions.add_chunk(chunk, len));
             }
             if previous == 0 {
                 return None;
@@ -288,25 +357,6 @@ impl StackReader {
             chunk = previous;
         }
         None
-    }
-
-    /// Adds a region, or lengthens the one that begins there. What it runs into is dropped. Gives
-    /// its length.
-    fn remember(&mut self, start: u64, len: u64) -> u64 {
-        let end = start.saturating_add(len);
-        self.regions.retain(|region| {
-            region.start.saturating_add(region.len) <= start || region.start >= end
-        });
-        let index = self.regions.partition_point(|region| region.start < start);
-        self.regions.insert(index, Region { start, len, place: 0, idle: 0 });
-        len
-    }
-
-    fn forget_idle(&mut self) {
-        self.regions.retain_mut(|region| {
-            region.idle += 1;
-            region.idle <= FORGOTTEN_AFTER
-        });
     }
 }
 
