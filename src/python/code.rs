@@ -97,7 +97,7 @@ impl Code {
     /// The memory that it takes here, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.function.name.len() + self.function.file.len()
     }
 
     /// The line of an instruction as [`RawFrame::instruction`](super::RawFrame) gives it.

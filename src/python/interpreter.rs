@@ -1,6 +1,6 @@
 //! Interpreters, their threads and their GILs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::gil::Gil;
 use super::layout::{AttachState, FrameRoot, Layout, LayoutError, Version};
@@ -197,8 +197,8 @@ impl<M: Memory> Interpreter<M> {
         self.memory.read(&watch.spans, &mut watch.now).is_err() || watch.now != watch.seen
     }
 
-    /// The names that `threading` has for its threads, by ident.
-    pub fn thread_names(&self) -> HashMap<u64, String> {
+    /// The names that `threading` has for the threads with these `idents`.
+    pub fn thread_names(&self, mut idents: HashSet<u64>) -> HashMap<u64, String> {
         let reader = self.reader();
         let active = self
             .module("threading")
@@ -208,6 +208,8 @@ impl<M: Memory> Interpreter<M> {
             .and_then(|active| reader.dict(active).ok());
         let name = |(ident, thread): (Address, Address)| {
             let ident = u64::try_from(reader.integer(ident).ok()?).ok()?;
+            // Each once: what claims to be the dict may have any number of entries.
+            let true = idents.remove(&ident) else { return None };
             let name = reader.attribute(thread, "_name").ok()??;
             Some((ident, reader.text(name).ok()?))
         };

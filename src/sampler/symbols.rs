@@ -8,10 +8,10 @@ use crate::model::{Address, Failure, Frame, FrameId, FunctionId, StackId, Tables
 use crate::python::{Code, LoopSlots, RawFrame, Reader};
 use crate::target::Memory;
 
-/// Code objects that are kept, and the bytes of their line tables; beyond that all are forgotten
+/// Code objects that are kept, and the bytes of their line tables and names; beyond that all are forgotten
 /// and read again.
 const MOST_CODES: usize = 1 << 17;
-const MOST_BYTES: usize = 1 << 26;
+const MOST_BYTES: usize = 1 << 24;
 /// Code objects that are checked at once for having been replaced.
 const CHECKED_AT_ONCE: usize = 512;
 

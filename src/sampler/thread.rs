@@ -12,7 +12,7 @@ use crate::python::{
     Edges, EventLoop, LoopState, PythonThread, RawFrame, Reader, ReleasesGil, StackReader,
     ThreadHead, is_parked_on_state,
 };
-use crate::target::{Descriptors, KernelThread, LiveMemory, Schedule};
+use crate::target::{Descriptors, KernelThread, ProcessMemory, Schedule};
 
 /// Attempts to see a blocked thread blocked from the first look to the last.
 const ATTEMPTS: usize = 4;
@@ -27,8 +27,8 @@ const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
 
 /// What all threads of a process share while they are sampled.
 pub(super) struct Shared<'a> {
-    pub reader: Reader<'a, LiveMemory>,
-    pub memory: &'a LiveMemory,
+    pub reader: Reader<'a, ProcessMemory>,
+    pub memory: &'a ProcessMemory,
     pub descriptors: &'a mut Descriptors,
     pub symbols: &'a mut Symbols,
     pub edges: &'a mut Edges,
@@ -135,7 +135,11 @@ impl ThreadSampler {
 
     /// Whether the thread of a sample that was just taken could run without the GIL, by the
     /// instruction that it is at.
-    pub(super) fn may_run_detached(&self, reader: Reader<'_, LiveMemory>, cpu: CpuDelta) -> bool {
+    pub(super) fn may_run_detached(
+        &self,
+        reader: Reader<'_, ProcessMemory>,
+        cpu: CpuDelta,
+    ) -> bool {
         let releases = self.last_frames.first().map(|frame| ReleasesGil::at(reader, *frame));
         match releases {
             Some(Ok(ReleasesGil::Never)) => false,

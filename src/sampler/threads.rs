@@ -11,7 +11,7 @@ use super::thread::{Missed, Shared, ThreadSampler};
 use super::woken::find_woken;
 use crate::model::{Activity, Failure, Nanos, Sample, Tables, ThreadId, Tid};
 use crate::python::{Edges, Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version, Watch};
-use crate::target::{Descriptors, LiveMemory, Process};
+use crate::target::{Descriptors, Process, ProcessMemory};
 
 /// How often new thread states are looked for.
 const LIST_INTERVAL: Nanos = Nanos::MILLISECOND;
@@ -23,8 +23,8 @@ const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
 pub(super) struct Threads {
     /// Whether the process is stopped while a stack is read.
     blocking: bool,
-    memory: LiveMemory,
-    python: Interpreter<LiveMemory>,
+    memory: ProcessMemory,
+    python: Interpreter<ProcessMemory>,
     descriptors: Descriptors,
     symbols: Symbols,
     edges: Edges,
@@ -46,7 +46,7 @@ impl Threads {
         blocking: bool,
     ) -> Result<Self, AttachError> {
         let memory = process.memory();
-        let python = Interpreter::new(memory, runtime)?;
+        let python = Interpreter::new(memory.clone(), runtime)?;
         // Asked now, so that an interpreter that cannot be read is told before sampling.
         python.watch().map_err(|source| AttachError::Interpreter { pid: process.pid(), source })?;
         Ok(Self {
@@ -235,7 +235,8 @@ impl Threads {
 
     /// Takes over the names that Python has given its threads.
     fn rename(&self, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
-        let names = self.python.thread_names();
+        let idents = self.threads.iter().filter_map(|thread| Some(thread.python?.ident));
+        let names = self.python.thread_names(idents.collect());
         for thread in &self.threads {
             let name = thread.python.and_then(|python| names.get(&python.ident));
             let info = tables.threads.get_mut(usize::from(thread.id));

@@ -46,10 +46,13 @@ const TWICE_MARGIN: u64 = 256;
 const TWICE_NEAR: u64 = 1024;
 /// Chunks that are looked at to learn where one stack lies.
 const MOST_CHUNKS: usize = 1 << 14;
-/// Bytes that are copied for one stack.
-const MOST_BYTES: u64 = 1 << 24;
-/// No chunk is larger; a larger size is garbage.
-const LARGEST_CHUNK: u64 = MOST_BYTES;
+/// Bytes that are copied for one stack: a kilobyte for each of the frames that are not cut.
+const MOST_BYTES: u64 = 1 << 22;
+/// No chunk is larger, which has 16 KiB or room for one large frame; a larger size is garbage.
+const LARGEST_CHUNK: u64 = 1 << 20;
+/// Bytes of memory that are kept from one sample to the next, of which there is one for each
+/// thread: what is damaged may look like a large stack in all of them.
+const MOST_KEPT: usize = 1 << 20;
 
 /// A frame as it lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,20 @@ impl StackReader {
     /// # Errors
     /// [`Failure::Torn`] when the thread moved at every attempt.
     pub fn read<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        thread: Address,
+        gil: Option<Gil>,
+        edges: &mut Edges,
+        frames: &mut Vec<RawFrame>,
+    ) -> Result<ThreadHead, Failure> {
+        let head = self.read_settled(reader, thread, gil, edges, frames);
+        self.buffer.truncate(MOST_KEPT);
+        self.buffer.shrink_to(MOST_KEPT);
+        head
+    }
+
+    fn read_settled<M: Memory>(
         &mut self,
         reader: Reader<'_, M>,
         thread: Address,
