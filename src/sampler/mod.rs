@@ -1,6 +1,7 @@
 //! Evidence, at a pace. Invariant: stamps the time, which nothing after it reads; judges nothing.
 
 mod legacy;
+mod locks;
 mod pace;
 mod process;
 mod schedule;

@@ -14,6 +14,7 @@ use crate::sampler::{
     AttachError, Pace, ProcessSampler, Stopped, Tick, monotonic_now, own_cpu_time, raise_priority,
 };
 use crate::target::{Process, ProcessState, syscall_name};
+use crate::waits::deadlocks;
 
 /// How often a block is cut: what a crash may lose.
 const BLOCK_LENGTH: Nanos = Nanos::SECOND;
@@ -209,6 +210,9 @@ impl<'c> Session<'c> {
             }
             shown = self.shown();
         }
+        shown.waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
+        shown.deadlocks = deadlocks(&shown.waits);
+        shown.tables = self.tables.clone();
         shown
     }
 
@@ -227,6 +231,8 @@ impl<'c> Session<'c> {
             time: self.sample.time,
             threads: threads.collect(),
             missed: self.sample.failures.iter().map(|(thread, _)| *thread).collect(),
+            waits: Vec::new(),
+            deadlocks: Vec::new(),
         }
     }
 
