@@ -3,6 +3,7 @@
 mod bootstrap;
 mod findings;
 mod load;
+pub(crate) mod locks;
 mod measures;
 mod recommendation;
 mod site;

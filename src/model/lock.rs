@@ -109,3 +109,14 @@ pub struct Deadlock {
     /// Threads outside the ring that wait for it, and so for ever too.
     pub victims: Vec<LockWait>,
 }
+
+impl Deadlock {
+    /// Whether another is the same threads' wait for the same objects, whoever waits for them.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let ring = |of: &Self| -> Vec<_> {
+            of.ring.iter().map(|wait| (wait.thread, wait.object)).collect()
+        };
+        ring(self) == ring(other)
+    }
+}

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::escape;
-use super::locks::{deadlock_json, draw, owner_words, wait_json, wait_words};
+use super::locks::{deadlock_json, draw, wait_json};
+use crate::diagnose::locks::{owner_words, wait_words};
 use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
@@ -34,9 +35,9 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
             summary(snapshot, thread, state)
         )?;
         if let Some(wait) = snapshot.wait_of(thread.thread) {
-            writeln!(out, "  {}", wait_words(&snapshot.tables, wait))?;
+            writeln!(out, "  {}", sanitise(&wait_words(&snapshot.tables, wait)))?;
             for owner in &wait.owners {
-                writeln!(out, "  {}", owner_words(&snapshot.tables, wait, owner))?;
+                writeln!(out, "  {}", sanitise(&owner_words(&snapshot.tables, wait, owner)))?;
             }
         }
         for (function, line) in snapshot.tables.lines_of(state.stack) {
@@ -143,7 +144,7 @@ fn summary(snapshot: &Snapshot, thread: &ThreadSnapshot, state: &State) -> Strin
     text
 }
 
-pub(super) fn base_name(file: &str) -> &str {
+fn base_name(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or(file)
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo,
+    Deadlock, Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo,
 };
 
 use super::meta::{Quality, Usage};
@@ -36,6 +36,9 @@ pub struct Block {
     pub lanes: Vec<Lane>,
     /// The steps of event loops that ended in this block.
     pub steps: Vec<StepEnd>,
+    /// Deadlocks that were seen during this block. In a file they are a message of their own.
+    #[serde(skip)]
+    pub deadlocks: Vec<Deadlock>,
     /// How sampling went in this block.
     pub quality: Quality,
     /// What the target used during this block.

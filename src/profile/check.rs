@@ -1,6 +1,6 @@
 //! Whether a block can be counted: it may come from a file that somebody made to do harm.
 
-use crate::model::{Tables, Tag};
+use crate::model::{Deadlock, FrameId, Tables, Tag};
 
 use super::block::{Block, Lane};
 use super::lengths::Lengths;
@@ -78,7 +78,25 @@ pub(super) fn check(tables: &Tables, block: &Block) -> Result<(), AbsorbError> {
     for lane in &block.lanes {
         check_lane(lane, block.intervals.len(), &lengths)?;
     }
+    for deadlock in &block.deadlocks {
+        check_deadlock(deadlock, &lengths)?;
+    }
     block.steps.iter().try_for_each(|end| known("thread", end.thread.0, lengths.threads))
+}
+
+fn check_deadlock(deadlock: &Deadlock, lengths: &Lengths) -> Result<(), AbsorbError> {
+    let site = |site: Option<FrameId>| {
+        site.map_or(Ok(()), |frame| known("frame", frame.0, lengths.frames))
+    };
+    for wait in deadlock.ring.iter().chain(&deadlock.victims) {
+        known("thread", wait.thread.0, lengths.threads)?;
+        site(wait.site)?;
+        for owner in &wait.owners {
+            owner.thread.map_or(Ok(()), |it| known("thread", it.0, lengths.threads))?;
+            site(owner.site)?;
+        }
+    }
+    Ok(())
 }
 
 fn sum(what: &'static str, before: usize, added: usize) -> Result<usize, AbsorbError> {

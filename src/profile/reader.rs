@@ -4,6 +4,8 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
+use crate::model::Deadlock;
+
 use super::aggregate::Profile;
 use super::block::Block;
 use super::meta::Meta;
@@ -93,20 +95,38 @@ pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
     Ok(Recording { profile, complete, note })
 }
 
+/// A message after the first one.
+enum Next {
+    Block(Box<Block>),
+    /// Those of the block that follows.
+    Deadlocks(Vec<Deadlock>),
+    End,
+}
+
 /// Counts the blocks up to the end; the error says, for a user, why there was none.
 fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<(), String> {
     let mut blocks = 0;
+    let mut deadlocks = Vec::new();
     let damaged = |what: &dyn std::fmt::Display| format!("the recording is damaged ({what})");
     loop {
         let next = frames.next().and_then(|(kind, message)| match kind {
-            Kind::Block => parse::<Block>(&message).map(Some),
-            Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(None),
+            Kind::Block => {
+                let block: Block = parse(&message)?;
+                let deadlocks = std::mem::take(&mut deadlocks);
+                Ok(Next::Block(Box::new(Block { deadlocks, ..block })))
+            }
+            Kind::Deadlocks => Ok(Next::Deadlocks(parse(&message)?)),
+            Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(Next::End),
             Kind::End => Err(Stop::Damaged("blocks are missing")),
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
         });
         match next {
-            Ok(Some(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
-            Ok(None) => return Ok(()),
+            Ok(Next::Block(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
+            Ok(Next::Deadlocks(of_next)) => {
+                deadlocks = of_next;
+                continue;
+            }
+            Ok(Next::End) => return Ok(()),
             Err(Stop::Cut) => return Err("the recording was cut".to_owned()),
             Err(Stop::Damaged(what)) => return Err(damaged(&what)),
             Err(Stop::Io(error)) => return Err(format!("the recording cannot be read ({error})")),

@@ -124,7 +124,7 @@ impl LockSurvey {
 
     /// Looks at what is not known of the waits.
     fn look(&mut self, process: &Process, sample: &Sample, tables: &mut Tables) {
-        let threads = self.threads(process, sample, tables);
+        let Some((threads, living)) = self.threads(process, sample, tables) else { return };
         let locks = LockReader::new(self.python.reader());
         let mut interner = Interner { symbols: &mut self.symbols, reader: self.python.reader() };
         for thread in &threads {
@@ -150,13 +150,12 @@ impl LockSurvey {
             let resolved = found.awaited == Awaited::Anybody;
             waiting.wait = Some(Known { awaited: found.awaited, resolved, wait });
         }
-        let held: Vec<Held> = threads
-            .iter()
-            .map(|it| Held { id: it.id, ident: it.ident, claims: locks.claims(&it.frames) })
-            .collect();
+        let held =
+            |it: &Seen| Held { id: it.id, ident: it.ident, claims: locks.claims(&it.frames) };
+        let scene = Scene { living, held: threads.iter().map(held).collect() };
         let unresolved = self.waiting.values_mut().filter_map(|waiting| waiting.wait.as_mut());
         for known in unresolved.filter(|known| !known.resolved) {
-            let mut owners = owners(known.awaited, &held);
+            let mut owners = scene.owners(known.awaited);
             known.resolved = matches!(known.awaited, Awaited::Lock(..) | Awaited::Thread(_))
                 && matches!(owners[..], [Owner { certain: true, .. }]);
             owners.truncate(MOST_OWNERS);
@@ -171,9 +170,15 @@ impl LockSurvey {
         }
     }
 
-    /// The Python threads with their frames.
-    fn threads(&mut self, process: &Process, sample: &Sample, tables: &Tables) -> Vec<Seen> {
-        let states = process.tids().ok().and_then(|tids| self.python.threads(&tids).ok());
+    /// The Python threads with their frames, and the idents of all that live; `None` when the
+    /// list cannot be read.
+    fn threads(
+        &mut self,
+        process: &Process,
+        sample: &Sample,
+        tables: &Tables,
+    ) -> Option<(Vec<Seen>, Vec<u64>)> {
+        let states = self.python.threads(&process.tids().ok()?).ok()?;
         let failed = sample.failures.iter().map(|(thread, _)| *thread);
         let ids: FxHashMap<Tid, ThreadId> = sample
             .threads
@@ -182,19 +187,20 @@ impl LockSurvey {
             .chain(failed)
             .filter_map(|thread| Some((tables.thread(thread)?.tid, thread)))
             .collect();
+        let living = states.iter().map(|state| state.ident).collect();
         let mut found: Vec<Seen> = Vec::new();
-        for state in states.unwrap_or_default() {
+        for state in states {
             let Some(&id) = ids.get(&state.tid) else { continue };
             let mut frames = Vec::new();
             let reader = self.python.reader();
             let read = StackReader::default().read(reader, state.address, state.gil, &mut frames);
-            // A native thread may have a state in several interpreters, and runs in one of them. A
-            // thread that could not be read is one whose locks are not known.
+            // A native thread may have a state in several interpreters, and runs in one of them. Of
+            // a thread that could not be read it is not known what it holds.
             if read.is_ok() && !frames.is_empty() && !found.iter().any(|it| it.id == id) {
                 found.push(Seen { id, ident: state.ident, frames });
             }
         }
-        found
+        Some((found, living))
     }
 }
 
@@ -227,69 +233,79 @@ struct Owner {
     certain: bool,
 }
 
-/// Who can end a wait.
-fn owners(awaited: Awaited, held: &[Held]) -> Vec<Owner> {
-    match awaited {
-        Awaited::Anybody => Vec::new(),
-        Awaited::Lock(lock, Some(ident)) => {
-            let owner = held.iter().find(|held| held.ident == ident);
-            let at = owner.and_then(|owner| owner.holding(lock)).map(|holding| holding.at);
-            vec![Owner { thread: owner.map(|owner| owner.id), at, certain: true }]
-        }
-        Awaited::Lock(lock, None) => holders(lock, held, true),
-        // Others may have passed it without a `with`, and its count is anybody's guess.
-        Awaited::Semaphore(semaphore) => holders(semaphore, held, false),
-        Awaited::Thread(ident) => {
-            let owner = held.iter().find(|held| held.ident == ident);
-            owner
-                .map(|owner| Owner { thread: Some(owner.id), at: None, certain: true })
-                .into_iter()
-                .collect()
-        }
-        Awaited::Job(future) => workers(future, held),
-    }
+/// The Python threads of a process, as they were when the waits were looked at.
+struct Scene {
+    /// The idents of all threads that live.
+    living: Vec<u64>,
+    /// Those that could be read.
+    held: Vec<Held>,
 }
 
-/// Who is inside a `with` of a lock. A mutex has one owner: two would be two moments.
-fn holders(lock: Address, held: &[Held], exclusive: bool) -> Vec<Owner> {
-    let holds = |held: &Held| {
-        let holding = held.holding(lock)?;
-        Some(Owner { thread: Some(held.id), at: Some(holding.at), certain: holding.certain })
-    };
-    let mut owners: Vec<_> = held.iter().filter_map(holds).collect();
-    if !exclusive || owners.len() > 1 {
-        owners.iter_mut().for_each(|owner| owner.certain = false);
+impl Scene {
+    /// Who can end a wait.
+    fn owners(&self, awaited: Awaited) -> Vec<Owner> {
+        match awaited {
+            Awaited::Anybody => Vec::new(),
+            Awaited::Lock(lock, Some(ident)) => match self.thread(ident) {
+                Some(owner) => {
+                    let at = owner.holding(lock).map(|holding| holding.at);
+                    vec![Owner { thread: Some(owner.id), at, certain: true }]
+                }
+                None if self.living.contains(&ident) => Vec::new(),
+                None => vec![Owner { thread: None, at: None, certain: true }],
+            },
+            Awaited::Lock(lock, None) => self.holders(lock, true),
+            // Others may have passed it without a `with`, and its count is anybody's guess.
+            Awaited::Semaphore(semaphore) => self.holders(semaphore, false),
+            Awaited::Thread(ident) => {
+                let owner = |held: &Held| Owner { thread: Some(held.id), at: None, certain: true };
+                self.thread(ident).map(owner).into_iter().collect()
+            }
+            Awaited::Job(future) => self.workers(future),
+        }
     }
-    owners
-}
 
-/// Who works on a future; when nobody does yet, all workers of the executor in whose queue it is.
-fn workers(future: Address, held: &[Held]) -> Vec<Owner> {
-    let works = |held: &Held| {
-        let (_, at) = held.claims.jobs.iter().find(|(job, _)| *job == future)?;
-        Some(Owner { thread: Some(held.id), at: Some(*at), certain: true })
-    };
-    let working: Vec<_> = held.iter().filter_map(works).collect();
-    if !working.is_empty() {
-        return working;
+    fn thread(&self, ident: u64) -> Option<&Held> {
+        self.held.iter().find(|held| held.ident == ident)
     }
-    let executor =
-        |held: &Held| held.claims.worker.clone().filter(|worker| worker.queued.contains(&future));
-    let Some(executor) = held.iter().find_map(executor) else { return Vec::new() };
-    let of_executor = |held: &&Held| {
-        held.claims.worker.as_ref().is_some_and(|worker| worker.queue == executor.queue)
-    };
-    let workers: Vec<_> = held.iter().filter(of_executor).collect();
-    // An executor that may still start a worker is not stuck when all that it has are.
-    let all = executor.most == u64::try_from(workers.len()).ok();
-    workers
-        .into_iter()
-        .map(|held| Owner {
-            thread: Some(held.id),
-            at: held.claims.jobs.first().map(|(_, at)| *at),
-            certain: all,
-        })
-        .collect()
+
+    /// Who is inside a `with` of a lock. A mutex has one owner: two would be two moments.
+    fn holders(&self, lock: Address, exclusive: bool) -> Vec<Owner> {
+        let holds = |held: &Held| {
+            let holding = held.holding(lock)?;
+            Some(Owner { thread: Some(held.id), at: Some(holding.at), certain: holding.certain })
+        };
+        let mut owners: Vec<_> = self.held.iter().filter_map(holds).collect();
+        if !exclusive || owners.len() > 1 {
+            owners.iter_mut().for_each(|owner| owner.certain = false);
+        }
+        owners
+    }
+
+    /// Who works on a future; when nobody does yet, all workers of the executor in whose queue it
+    /// is.
+    fn workers(&self, future: Address) -> Vec<Owner> {
+        let works = |held: &Held| {
+            let (_, at) = held.claims.jobs.iter().find(|(job, _)| *job == future)?;
+            Some(Owner { thread: Some(held.id), at: Some(*at), certain: true })
+        };
+        let working: Vec<_> = self.held.iter().filter_map(works).collect();
+        if !working.is_empty() {
+            return working;
+        }
+        let workers = || self.held.iter().filter_map(|it| Some((it, it.claims.worker.as_ref()?)));
+        let executor = workers().find(|(_, worker)| worker.queued.contains(&future));
+        let Some((_, executor)) = executor else { return Vec::new() };
+        let of_executor: Vec<_> =
+            workers().filter(|(_, worker)| worker.queue == executor.queue).collect();
+        // An executor that may still start a worker is not stuck when all that it has are.
+        let all = executor.most == u64::try_from(of_executor.len()).ok();
+        let owner = |(held, _): (&Held, _)| {
+            let at = held.claims.jobs.first().map(|(_, at)| *at);
+            Owner { thread: Some(held.id), at, certain: all }
+        };
+        of_executor.into_iter().map(owner).collect()
+    }
 }
 
 impl Held {

@@ -1,9 +1,12 @@
 //! The pipeline that ties sampler, classifier and profile. Invariant: the pipeline, and nothing else.
 
+mod locks;
+
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use self::locks::LockWatch;
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
 use crate::model::{Attachment, Nanos, Sample, StateId, Tables};
@@ -95,6 +98,7 @@ pub struct Session<'c> {
     profile: Profile,
     sample: Sample,
     states: Vec<StateId>,
+    lock_watch: LockWatch,
     /// What was counted since the last block.
     quality: Quality,
     /// The accounts at the last block.
@@ -131,6 +135,7 @@ impl<'c> Session<'c> {
             profile: Profile::default(),
             sample: Sample::default(),
             states: Vec::new(),
+            lock_watch: LockWatch::default(),
             quality: Quality::default(),
             since,
         };
@@ -188,6 +193,9 @@ impl<'c> Session<'c> {
             }
             if let Err(Stopped(state)) = self.take_sample(tick) {
                 break Ending::Target(state);
+            }
+            if self.lock_watch.is_due(&self.sample) {
+                self.look_for_deadlocks();
             }
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
                 self.cut(observer, false)?;
@@ -258,6 +266,13 @@ impl<'c> Session<'c> {
         let late = self.options.rate > 0.0 && tick.late.seconds() > 0.5 / self.options.rate;
         self.quality.late += tick.skipped + u64::from(late);
         Ok(())
+    }
+
+    fn look_for_deadlocks(&mut self) {
+        let began = monotonic_now();
+        let waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
+        self.builder.note_deadlocks(deadlocks(&waits));
+        self.lock_watch.looked(began, monotonic_now());
     }
 
     /// Cuts a block and hands it on.

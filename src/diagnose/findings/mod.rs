@@ -2,6 +2,7 @@
 
 mod blocked_loop;
 mod cpu_starved;
+mod deadlock;
 mod gil_contention;
 mod holding_gil;
 mod lock_wait;
@@ -82,7 +83,8 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 8] = [
+    deadlock::find,
     blocked_loop::find,
     gil_contention::find,
     holding_gil::find,
