@@ -9,6 +9,7 @@ mod confusion;
 mod errors;
 mod examples;
 mod gentle;
+mod locks;
 mod machine;
 mod program;
 mod pyconc;

@@ -169,6 +169,12 @@ impl<'a> Case<'a> {
         ratio(samples as f64, self.load.totals.samples)
     }
 
+    /// Whether a thread waits for ever, which is a finding of its own.
+    fn is_deadlocked(&self, thread: ThreadId) -> bool {
+        let mut deadlocks = self.profile.deadlocks.iter().map(|seen| &seen.deadlock);
+        deadlocks.any(|it| it.ring.iter().chain(&it.victims).any(|wait| wait.thread == thread))
+    }
+
     fn thread_name(&self, thread: ThreadId) -> Option<String> {
         self.tables().thread(thread).map(|info| info.name.to_string())
     }

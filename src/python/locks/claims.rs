@@ -90,11 +90,11 @@ impl<M: Memory> LockReader<'_, M> {
     fn hold(&self, frame: RawFrame, deeper: u32, found: &mut Vec<Holding>) {
         let Ok(stack) = self.stack(frame) else { return };
         for slot in 0..stack.slots.len() {
-            if slot < stack.live {
-                if let Some(manager) = self.manager_in(&stack, slot) {
-                    let at = self.at_with(frame, slot);
-                    self.hold_by(manager, at, deeper, found);
-                }
+            if slot < stack.live
+                && let Some(manager) = self.manager_in(&stack, slot)
+            {
+                let at = self.at_with(frame, slot);
+                self.hold_by(manager, at, deeper, found);
             }
             self.hold_by_iterator(&stack, slot, deeper, found);
         }

@@ -46,7 +46,7 @@ impl<M: Memory> LockReader<'_, M> {
     /// The name of an object's type; `None` for what is no object.
     pub(super) fn type_name(&self, object: Address) -> Option<Rc<str>> {
         // Objects are aligned; the first page is never mapped.
-        if object.0 < 4096 || object.0 % 8 != 0 {
+        if object.0 < 4096 || !object.0.is_multiple_of(8) {
             return None;
         }
         let r#type = self.reader.type_of(object).ok()?;
