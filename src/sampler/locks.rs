@@ -81,16 +81,16 @@ impl LockSurvey {
         if news || self.waiting.values().any(open) {
             self.look(process, sample, tables);
         }
-        let settled =
-            |waiting: &Waiting| waiting.turns.is_some() && turns(&waiting.kernel) == waiting.turns;
-        let mut waits: Vec<_> = self
-            .waiting
-            .values()
-            .filter_map(|waiting| {
-                let wait = waiting.wait.as_ref()?.wait.clone();
-                Some(LockWait { settled: settled(waiting), ..wait })
-            })
-            .collect();
+        let mut waits = Vec::new();
+        for waiting in self.waiting.values() {
+            let Some(known) = &waiting.wait else { continue };
+            // Who was woken and has had no turn yet has the same count, and another may have taken
+            // the lock meanwhile; but then the kernel calls it running.
+            let activity = waiting.kernel.activity(&mut self.descriptors, &self.memory, tables);
+            let asleep = activity.ok().and_then(futex_of).is_some();
+            let unmoved = waiting.turns.is_some() && turns(&waiting.kernel) == waiting.turns;
+            waits.push(LockWait { settled: asleep && unmoved, ..known.wait.clone() });
+        }
         waits.sort_unstable_by_key(|wait| wait.thread);
         waits
     }
