@@ -16,7 +16,7 @@ pub use self::ids::{
     Address, DescriptorId, FrameId, FunctionId, LabelId, Nanos, Pid, StackId, StateId, ThreadId,
     Tid,
 };
-pub use self::lock::{Deadlock, LockKind, LockOwner, LockWait};
+pub use self::lock::{Deadlock, HeldLock, LockKind, LockOwner, LockWait, WaitNotes};
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,

@@ -1,6 +1,6 @@
 //! Counts blocks into a profile.
 
-use crate::model::{Deadlock, Nanos, Table, Tables};
+use crate::model::{Deadlock, Nanos, Table, Tables, WaitNotes};
 
 use super::aggregate::{Profile, Second, SeenDeadlock, ThreadProfile};
 use super::block::{Block, Lane};
@@ -36,9 +36,10 @@ impl Profile {
             self.end_step(end);
         }
         let last = times.last().copied().unwrap_or(block.start);
-        for deadlock in &block.deadlocks {
+        for deadlock in &block.waits.deadlocks {
             self.note_deadlock(deadlock, last);
         }
+        self.locks.add(WaitNotes { deadlocks: Vec::new(), ..block.waits.clone() });
         add_quality(&mut self.quality, &block.quality);
         add_usage(&mut self.usage, &block.usage);
         Ok(())

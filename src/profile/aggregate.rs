@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Deadlock, Nanos, State, StateId, Tables, Tag, ThreadId};
+use crate::model::{Cause, Deadlock, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes};
 
 use super::meta::{Meta, Quality, Usage};
 
@@ -28,6 +28,8 @@ pub struct Profile {
     pub open_steps: FxHashMap<ThreadId, OpenStep>,
     /// Deadlocks, in the order in which they were met.
     pub deadlocks: Vec<SeenDeadlock>,
+    /// Locks that had waiters; its deadlocks are those above.
+    pub locks: WaitNotes,
 }
 
 /// A deadlock that was seen, once or again and again.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Deadlock, Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo,
+    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -36,9 +36,9 @@ pub struct Block {
     pub lanes: Vec<Lane>,
     /// The steps of event loops that ended in this block.
     pub steps: Vec<StepEnd>,
-    /// Deadlocks that were seen during this block. In a file they are a message of their own.
+    /// What was seen of waits for locks during this block. In a file that is a message of its own.
     #[serde(skip)]
-    pub deadlocks: Vec<Deadlock>,
+    pub waits: WaitNotes,
     /// How sampling went in this block.
     pub quality: Quality,
     /// What the target used during this block.

@@ -1,6 +1,6 @@
 //! Collects judged samples into blocks.
 
-use crate::model::{Deadlock, Nanos, Sample, StateId, Tables, ThreadId};
+use crate::model::{Nanos, Sample, StateId, Tables, ThreadId, WaitNotes};
 
 use super::block::{Block, StepEnd};
 use super::lane::LaneBuilder;
@@ -28,7 +28,7 @@ pub struct BlockBuilder {
     open: Vec<ThreadId>,
     ended: Vec<StepEnd>,
     changed: Vec<ThreadId>,
-    deadlocks: Vec<Deadlock>,
+    waits: WaitNotes,
     /// How much of each table is in the blocks that were cut.
     written: Lengths,
 }
@@ -97,13 +97,9 @@ impl BlockBuilder {
         self.changed.push(thread);
     }
 
-    /// Adds what was seen of deadlocks; the same again counts once in a block.
-    pub fn note_deadlocks(&mut self, seen: Vec<Deadlock>) {
-        for deadlock in seen {
-            if !self.deadlocks.iter().any(|known| known.is_same(&deadlock)) {
-                self.deadlocks.push(deadlock);
-            }
-        }
+    /// Adds what was seen of waits for locks.
+    pub fn note_waits(&mut self, seen: WaitNotes) {
+        self.waits.add(seen);
     }
 
     /// Ends the block: what was pushed since the last cut, and what `tables` gained since.
@@ -122,7 +118,7 @@ impl BlockBuilder {
             lanes: lanes.collect(),
             intervals: std::mem::take(&mut self.intervals),
             steps: std::mem::take(&mut self.ended),
-            deadlocks: std::mem::take(&mut self.deadlocks),
+            waits: std::mem::take(&mut self.waits),
             quality,
             usage,
             ..Block::default()

@@ -78,22 +78,28 @@ pub(super) fn check(tables: &Tables, block: &Block) -> Result<(), AbsorbError> {
     for lane in &block.lanes {
         check_lane(lane, block.intervals.len(), &lengths)?;
     }
-    for deadlock in &block.deadlocks {
+    for (lock, _) in &block.waits.held {
+        known("state", lock.owner_state.0, lengths.states)?;
+        check_site(lock.site, &lengths)?;
+        check_site(lock.owner_site, &lengths)?;
+    }
+    for deadlock in &block.waits.deadlocks {
         check_deadlock(deadlock, &lengths)?;
     }
     block.steps.iter().try_for_each(|end| known("thread", end.thread.0, lengths.threads))
 }
 
+fn check_site(site: Option<FrameId>, lengths: &Lengths) -> Result<(), AbsorbError> {
+    site.map_or(Ok(()), |frame| known("frame", frame.0, lengths.frames))
+}
+
 fn check_deadlock(deadlock: &Deadlock, lengths: &Lengths) -> Result<(), AbsorbError> {
-    let site = |site: Option<FrameId>| {
-        site.map_or(Ok(()), |frame| known("frame", frame.0, lengths.frames))
-    };
     for wait in deadlock.ring.iter().chain(&deadlock.victims) {
         known("thread", wait.thread.0, lengths.threads)?;
-        site(wait.site)?;
+        check_site(wait.site, lengths)?;
         for owner in &wait.owners {
             owner.thread.map_or(Ok(()), |it| known("thread", it.0, lengths.threads))?;
-            site(owner.site)?;
+            check_site(owner.site, lengths)?;
         }
     }
     Ok(())

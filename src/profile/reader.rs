@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
-use crate::model::Deadlock;
+use crate::model::WaitNotes;
 
 use super::aggregate::Profile;
 use super::block::Block;
@@ -99,31 +99,31 @@ pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
 enum Next {
     Block(Box<Block>),
     /// Those of the block that follows.
-    Deadlocks(Vec<Deadlock>),
+    Waits(WaitNotes),
     End,
 }
 
 /// Counts the blocks up to the end; the error says, for a user, why there was none.
 fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<(), String> {
     let mut blocks = 0;
-    let mut deadlocks = Vec::new();
+    let mut waits = WaitNotes::default();
     let damaged = |what: &dyn std::fmt::Display| format!("the recording is damaged ({what})");
     loop {
         let next = frames.next().and_then(|(kind, message)| match kind {
             Kind::Block => {
                 let block: Block = parse(&message)?;
-                let deadlocks = std::mem::take(&mut deadlocks);
-                Ok(Next::Block(Box::new(Block { deadlocks, ..block })))
+                let waits = std::mem::take(&mut waits);
+                Ok(Next::Block(Box::new(Block { waits, ..block })))
             }
-            Kind::Deadlocks => Ok(Next::Deadlocks(parse(&message)?)),
+            Kind::Waits => Ok(Next::Waits(parse(&message)?)),
             Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(Next::End),
             Kind::End => Err(Stop::Damaged("blocks are missing")),
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
         });
         match next {
             Ok(Next::Block(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
-            Ok(Next::Deadlocks(of_next)) => {
-                deadlocks = of_next;
+            Ok(Next::Waits(of_next)) => {
+                waits = of_next;
                 continue;
             }
             Ok(Next::End) => return Ok(()),
@@ -212,7 +212,9 @@ fn parse<T: DeserializeOwned>(message: &[u8]) -> Result<T, Stop> {
 #[cfg(test)]
 mod tests {
     use super::{MAX_PAYLOAD, Recording, RecordingError, VERSION, read_recording};
-    use crate::model::{Cause, Tag, ThreadId};
+    use crate::model::{
+        Cause, Deadlock, FrameId, LockKind, LockOwner, LockWait, Nanos, Tag, ThreadId, WaitNotes,
+    };
     use crate::profile::fixture::Trace;
     use crate::profile::{Block, Profile, RecordingWriter, is_recording};
 
@@ -243,6 +245,51 @@ mod tests {
         writer.finish().unwrap();
         writer.finish().unwrap();
         file
+    }
+
+    /// What was seen of locks at one look: a thread that waits for itself.
+    fn waits() -> WaitNotes {
+        let owner = LockOwner { thread: Some(ThreadId(0)), site: Some(FrameId(0)), certain: true };
+        let wait = LockWait {
+            thread: ThreadId(0),
+            kind: LockKind::Lock,
+            object: 0x7f00,
+            name: "lock".into(),
+            site: Some(FrameId(0)),
+            since: Nanos(1),
+            timed: false,
+            settled: true,
+            owners: vec![owner],
+        };
+        let deadlocks = vec![Deadlock { ring: vec![wait], victims: Vec::new() }];
+        WaitNotes { looks: 1, held: Vec::new(), deadlocks }
+    }
+
+    #[test]
+    fn what_was_seen_of_locks_is_read_with_its_block() {
+        let (live, mut blocks) = trace();
+        assert_eq!(written(&blocks, &live), {
+            blocks[1].waits = WaitNotes::default();
+            written(&blocks, &live)
+        });
+        blocks[0].waits = waits();
+        blocks[1].waits = waits();
+        let profile = read_recording(&written(&blocks, &live)[..]).unwrap().profile;
+        assert_eq!(profile.locks.looks, 2);
+        assert_eq!(profile.deadlocks.len(), 1, "the same one, seen twice");
+        assert_eq!(profile.deadlocks[0].deadlock, waits().deadlocks[0]);
+
+        blocks[1].waits.deadlocks[0].ring[0].thread = ThreadId(99);
+        let note = read_recording(&written(&blocks, &live)[..]).unwrap().note.unwrap();
+        assert!(note.contains("there is no thread 99"), "{note}");
+    }
+
+    #[test]
+    fn files_of_format_1_are_read() {
+        let (live, blocks) = trace();
+        let mut file = written(&blocks, &live);
+        file[7] = 1;
+        assert!(read_recording(&file[..]).unwrap().complete);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The payload is zstd of postcard; the CRC-32 is that of the kind and the payload. The first
-//! frame is the [`Meta`], then come [`Block`]s, about one a second, each after the deadlocks that
-//! were seen in it, if any; then the [`End`]. A file that was cut is whole up to its last whole
+//! frame is the [`Meta`], then come [`Block`]s, about one a second, each after what was
+//! seen of locks during it, if anything; then the [`End`]. A file that was cut is whole up to its last whole
 //! frame.
 
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use super::meta::Meta;
 pub(super) const MAGIC: &[u8; 7] = b"PYCONC\0";
 /// The format that is written.
 ///
-/// 2 added deadlocks, which files of format 1 simply lack.
+/// 2 added what was seen of locks, which files of format 1 simply lack.
 pub(super) const VERSION: u8 = 2;
 /// The most bytes of a payload.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
@@ -35,7 +35,7 @@ const LEVEL: i32 = 3;
 pub(super) enum Kind {
     Meta = b'M' as isize,
     Block = b'B' as isize,
-    Deadlocks = b'D' as isize,
+    Waits = b'W' as isize,
     End = b'E' as isize,
 }
 
@@ -45,7 +45,7 @@ impl Kind {
     }
 
     pub(super) fn of(byte: u8) -> Option<Self> {
-        [Self::Meta, Self::Block, Self::Deadlocks, Self::End]
+        [Self::Meta, Self::Block, Self::Waits, Self::End]
             .into_iter()
             .find(|kind| kind.byte() == byte)
     }
@@ -99,8 +99,8 @@ impl<W: Write> RecordingWriter<W> {
     /// # Errors
     /// When it cannot be written. What was written before stays readable; nothing can be added.
     pub fn append(&mut self, block: &Block) -> io::Result<()> {
-        if !block.deadlocks.is_empty() {
-            self.write(Kind::Deadlocks, &block.deadlocks)?;
+        if !block.waits.is_empty() {
+            self.write(Kind::Waits, &block.waits)?;
         }
         self.write(Kind::Block, block)?;
         self.blocks += 1;

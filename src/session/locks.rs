@@ -1,6 +1,6 @@
-//! When to look for what threads in locks wait for.
+//! When to look for what threads in locks wait for, and what of it is kept.
 
-use crate::model::{Activity, Attachment, Nanos, Sample, ThreadSample, Wait, WaitKind};
+use crate::model::{HeldLock, LockKind, LockWait, Nanos, Sample, StateId};
 
 /// How often it is looked for.
 const INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 2);
@@ -15,9 +15,9 @@ pub(super) struct LockWatch {
 }
 
 impl LockWatch {
-    /// Whether it is time, and any thread has been in a lock since the sample before.
-    pub(super) fn is_due(self, sample: &Sample) -> bool {
-        sample.time >= self.next && sample.threads.iter().any(waits)
+    /// Whether it is time.
+    pub(super) fn is_due(self, now: Nanos) -> bool {
+        now >= self.next
     }
 
     /// Takes down that looking took from `began` to `ended`.
@@ -27,46 +27,46 @@ impl LockWatch {
     }
 }
 
-/// Whether a thread was in a lock all the time since the sample before.
-fn waits(thread: &ThreadSample) -> bool {
-    let in_futex =
-        matches!(thread.activity, Activity::Blocked(Wait { kind: WaitKind::Futex { .. }, .. }));
-    in_futex && thread.attachment == Attachment::Detached && thread.cpu.switches == 0
+/// The locks that other threads have for certain, each with one waiter; `states` says what each of
+/// `sample.threads` did.
+pub(super) fn held_locks(
+    waits: &[LockWait],
+    sample: &Sample,
+    states: &[StateId],
+) -> Vec<(HeldLock, u32)> {
+    let held = |wait: &LockWait| {
+        let is_lock = matches!(wait.kind, LockKind::Lock | LockKind::RLock | LockKind::Condition);
+        let [owner] = wait.owners[..] else { return None };
+        let thread =
+            owner.thread.filter(|thread| is_lock && owner.certain && *thread != wait.thread)?;
+        let place = sample.threads.iter().position(|seen| seen.thread == thread)?;
+        let lock = HeldLock {
+            kind: wait.kind,
+            object: wait.object,
+            name: wait.name.clone(),
+            site: wait.site,
+            owner_site: owner.site,
+            owner_state: *states.get(place)?,
+        };
+        Some((lock, 1))
+    };
+    waits.iter().filter_map(held).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::LockWatch;
-    use crate::model::{
-        Activity, Attachment, CpuDelta, Nanos, Sample, StackId, ThreadId, ThreadSample, Wait,
-        WaitKind,
-    };
-
-    fn sample(time: u64, switches: u64) -> Sample {
-        let kind = WaitKind::Futex { address: 64, stack_pointer: 32, shared: false };
-        let wait = Wait { kind, syscall: 202, timed: false, uninterruptible: false };
-        let thread = ThreadSample {
-            thread: ThreadId(0),
-            stack: StackId::EMPTY,
-            activity: Activity::Blocked(wait),
-            attachment: Attachment::Detached,
-            cpu: CpuDelta { switches, ..CpuDelta::default() },
-            event_loop: None,
-        };
-        Sample { time: Nanos(time), threads: vec![thread], ..Sample::default() }
-    }
+    use crate::model::Nanos;
 
     #[test]
-    fn waits_that_last_are_looked_at_now_and_then() {
+    fn looking_costs_a_hundredth_of_the_time_at_most() {
         let mut watch = LockWatch::default();
-        assert!(!watch.is_due(&sample(10, 1)), "the thread has just begun to wait");
-        assert!(!watch.is_due(&Sample::default()));
-        assert!(watch.is_due(&sample(20, 0)));
+        assert!(watch.is_due(Nanos(20)));
         watch.looked(Nanos(20), Nanos(30));
-        assert!(!watch.is_due(&sample(40, 0)));
-        assert!(watch.is_due(&sample(500_000_030, 0)));
+        assert!(!watch.is_due(Nanos(40)));
+        assert!(watch.is_due(Nanos(500_000_030)));
         watch.looked(Nanos(0), Nanos(10_000_000));
-        assert!(!watch.is_due(&sample(1_000_000_000, 0)), "looking took 10 ms: 1 s of rest");
-        assert!(watch.is_due(&sample(1_010_000_000, 0)));
+        assert!(!watch.is_due(Nanos(1_000_000_000)), "looking took 10 ms: a second of rest");
+        assert!(watch.is_due(Nanos(1_010_000_000)));
     }
 }

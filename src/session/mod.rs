@@ -6,10 +6,10 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use self::locks::LockWatch;
+use self::locks::{LockWatch, held_locks};
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
-use crate::model::{Attachment, Nanos, Sample, StateId, Tables};
+use crate::model::{Attachment, Nanos, Sample, StateId, Tables, WaitNotes};
 use crate::profile::{
     AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
@@ -194,8 +194,8 @@ impl<'c> Session<'c> {
             if let Err(Stopped(state)) = self.take_sample(tick) {
                 break Ending::Target(state);
             }
-            if self.lock_watch.is_due(&self.sample) {
-                self.look_for_deadlocks();
+            if self.lock_watch.is_due(tick.time) {
+                self.look_at_locks();
             }
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
                 self.cut(observer, false)?;
@@ -268,10 +268,11 @@ impl<'c> Session<'c> {
         Ok(())
     }
 
-    fn look_for_deadlocks(&mut self) {
+    fn look_at_locks(&mut self) {
         let began = monotonic_now();
         let waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
-        self.builder.note_deadlocks(deadlocks(&waits));
+        let held = held_locks(&waits, &self.sample, &self.states);
+        self.builder.note_waits(WaitNotes { looks: 1, held, deadlocks: deadlocks(&waits) });
         self.lock_watch.looked(began, monotonic_now());
     }
 

@@ -144,6 +144,47 @@ fn a_live_report_finds_a_deadlock_within_a_second() {
     }
 }
 
+/// Two threads that sleep in turn with one lock, and two that wait for a pipe with another.
+const SLOW_OWNERS: &str = r#"
+import os, threading, time
+lock, rlock = threading.Lock(), threading.RLock()
+reader, writer = os.pipe()
+def nap():
+    while True:
+        with lock: time.sleep(0.2)
+def read():
+    while True:
+        with rlock: os.read(reader, 1)
+def feed():
+    while True:
+        time.sleep(0.3)
+        os.write(writer, b"x")
+for work in [nap, nap, read, read, feed]:
+    threading.Thread(target=work, daemon=True).start()
+print("ready", flush=True)
+time.sleep(60)
+"#;
+
+#[test]
+fn what_an_owner_does_while_others_wait_is_found() {
+    let _shared = shared();
+    for python in pythons::all() {
+        let program = Program::inline(python, SLOW_OWNERS);
+        let report = pyconc::json(&["report", "--pid", &program.pid(), "-d", "4", "-f", "json"]);
+        let findings = report["findings"].as_array().expect("a list of findings");
+        for (id, lock, taken) in
+            [("sleep-under-lock", "lock", 7), ("lock-held-across-io", "rlock", 10)]
+        {
+            let finding = findings.iter().find(|finding| finding["id"] == id);
+            let finding = finding.unwrap_or_else(|| panic!("{}: {id}", python.version));
+            let evidence = &finding["evidence"];
+            assert_eq!(evidence["lock"], lock, "{}", python.version);
+            assert_eq!(evidence["taken"]["line"], taken, "{}: {evidence}", python.version);
+        }
+        assert_eq!(deadlock_findings(&report), Value::Array(Vec::new()), "{}", python.version);
+    }
+}
+
 #[test]
 fn healthy_programs_have_no_deadlock() {
     let _shared = shared();

@@ -5,6 +5,7 @@ mod cpu_starved;
 mod deadlock;
 mod gil_contention;
 mod holding_gil;
+mod lock_held;
 mod lock_wait;
 mod sequential_io;
 mod unknown;
@@ -83,11 +84,12 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
     holding_gil::find,
+    lock_held::find,
     lock_wait::find,
     sequential_io::find,
     cpu_starved::find,
