@@ -20,34 +20,39 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     fn name_in(&self, frame: RawFrame, object: Address) -> Option<String> {
-        let names = self.names(frame.code, self.reader.layout.at.code.names).ok()?;
-        let values = self.locals(frame).ok()?;
-        let mut known: Vec<(String, Address)> =
-            self.local_names(frame).ok()?.into_iter().zip(values).collect();
-        known.retain(|(_, value)| !value.is_null());
-        known.truncate(MOST_NAMES);
-        known.extend(self.globals(frame, &names));
-        if let Some((name, _)) = known.iter().find(|(_, value)| *value == object) {
-            return Some(name.clone());
+        // Names in code are interned, as are the keys of namespaces: the same text is the same
+        // object, and few texts have to be read.
+        let names = frame.code.offset(self.reader.layout.at.code.names);
+        let names = self.reader.tuple(self.reader.pointer(names).ok()?).ok()?;
+        let locals = self.locals(frame).ok()?;
+        let local = |value: Address| {
+            let place = locals.iter().position(|known| *known == value)?;
+            self.local_names(frame).ok()?.get(place).cloned()
+        };
+        let globals = self.globals(frame, &names);
+        let global = |value: Address| {
+            let (name, _) = globals.iter().find(|(_, known)| *known == value)?;
+            self.reader.text(*name).ok()
+        };
+        let name_of = |value| local(value).or_else(|| global(value));
+        if let Some(name) = name_of(object) {
+            return Some(name);
         }
-        known.iter().find_map(|(owner, value)| {
-            let attributes = self.attributes(*value);
-            let (name, _) =
-                attributes.iter().find(|(name, value)| *value == object && names.contains(name))?;
-            Some(format!("{owner}.{name}"))
+        let values = locals.iter().copied().chain(globals.iter().map(|(_, value)| *value));
+        values.filter(|value| !value.is_null()).take(MOST_NAMES).find_map(|owner| {
+            let attributes = self.reader.attributes(owner).ok()?;
+            let (name, _) = attributes
+                .into_iter()
+                .find(|(name, value)| *value == object && names.contains(name))?;
+            Some(format!("{}.{}", name_of(owner)?, self.reader.text(name).ok()?))
         })
     }
 
     /// The globals that a frame's code names.
-    fn globals(&self, frame: RawFrame, names: &[String]) -> Vec<(String, Address)> {
+    fn globals(&self, frame: RawFrame, names: &[Address]) -> Vec<(Address, Address)> {
         let place = frame.address.offset(self.reader.layout.at.frame.globals);
         let globals = self.reader.word(place).map(|word| self.untagged(word));
         let entries = globals.and_then(|globals| self.reader.dict(globals)).unwrap_or_default();
-        entries
-            .into_iter()
-            .filter_map(|(name, value)| Some((self.reader.text(name).ok()?, value)))
-            .filter(|(name, _)| names.contains(name))
-            .take(MOST_NAMES)
-            .collect()
+        entries.into_iter().filter(|(name, _)| names.contains(name)).take(MOST_NAMES).collect()
     }
 }

@@ -131,22 +131,25 @@ impl<M: Memory> LockReader<'_, M> {
             return None;
         }
         let attributes = self.attributes(object);
-        let direct = attributes.iter().map(|(_, value)| *value);
-        if let Some(found) = direct.into_iter().find(|value| self.is_awaited(*value, keys)) {
+        let mut direct = attributes.iter().map(|(_, value)| *value);
+        if let Some(found) = direct.find(|value| self.is_awaited(*value, keys)) {
             return Some(found);
         }
         let deeper = depth.checked_sub(1)?;
+        let has_locks = |name: &Address| {
+            self.reader.text(*name).is_ok_and(|name| LOCK_ATTRIBUTES.contains(&name.as_str()))
+        };
         attributes
             .iter()
-            .filter(|(name, _)| LOCK_ATTRIBUTES.contains(&name.as_str()))
+            .filter(|(name, _)| has_locks(name))
             .find_map(|(_, value)| self.awaited_in_attributes(*value, keys, deeper))
     }
 
-    /// The attributes of an instance, with their names.
-    pub(super) fn attributes(&self, object: Address) -> Vec<(String, Address)> {
-        let attributes = self.reader.attributes(object).unwrap_or_default();
-        let named = attributes.into_iter().take(MOST_ATTRIBUTES);
-        named.filter_map(|(name, value)| Some((self.reader.text(name).ok()?, value))).collect()
+    /// The attributes of an instance: their names and values.
+    pub(super) fn attributes(&self, object: Address) -> Vec<(Address, Address)> {
+        let mut attributes = self.reader.attributes(object).unwrap_or_default();
+        attributes.truncate(MOST_ATTRIBUTES);
+        attributes
     }
 
     /// The text of a C string that is a name.
