@@ -4,6 +4,7 @@ mod bootstrap;
 mod findings;
 mod gil;
 mod load;
+pub(crate) mod locks;
 mod measures;
 mod recommendation;
 mod site;

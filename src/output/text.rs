@@ -237,6 +237,10 @@ fn findings(page: &mut Page, findings: &[Finding]) -> io::Result<()> {
             let place = place(page, site, finding.thread.as_deref());
             page.paragraph(indent, &place, Look::In(Color::Cyan))?;
         }
+        let story = finding.evidence.get("story").and_then(|story| story.as_array());
+        for sentence in story.into_iter().flatten().filter_map(|it| it.as_str()) {
+            page.paragraph(indent, sentence, Look::Plain)?;
+        }
         page.paragraph(indent, &extent(finding), Look::Plain)?;
         page.paragraph(indent, &finding.advice, Look::Plain)?;
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo,
+    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -36,6 +36,9 @@ pub struct Block {
     pub lanes: Vec<Lane>,
     /// The steps of event loops that ended in this block.
     pub steps: Vec<StepEnd>,
+    /// What was seen of waits for locks during this block. In a file that is a message of its own.
+    #[serde(skip)]
+    pub waits: WaitNotes,
     /// How sampling went in this block.
     pub quality: Quality,
     /// What the target used during this block.

@@ -55,7 +55,7 @@ impl<M: Memory> Reader<'_, M> {
     }
 
     /// `len` bytes; the caller bounds `len`.
-    fn slice(&self, address: Address, len: u64) -> Result<Vec<u8>, Invalid> {
+    pub(super) fn slice(&self, address: Address, len: u64) -> Result<Vec<u8>, Invalid> {
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| Invalid::Not("length"))?];
         if !bytes.is_empty() {
             self.memory.read(&[Span { address, len: bytes.len() }], &mut bytes)?;
@@ -267,7 +267,7 @@ impl<M: Memory> Reader<'_, M> {
     }
 
     /// All attributes in an instance's own dict.
-    fn attributes(&self, object: Address) -> Result<Vec<(Address, Address)>, Invalid> {
+    pub(super) fn attributes(&self, object: Address) -> Result<Vec<(Address, Address)>, Invalid> {
         let at = &self.layout.at;
         let r#type = self.type_of(object)?;
         let flags = self.word(r#type.offset(at.r#type.flags))?;

@@ -2,6 +2,7 @@
 
 mod holders;
 mod legacy;
+mod locks;
 mod pace;
 mod process;
 mod schedule;

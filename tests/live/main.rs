@@ -10,6 +10,7 @@ mod errors;
 mod examples;
 mod gentle;
 mod gil;
+mod locks;
 mod machine;
 mod program;
 mod pyconc;
