@@ -5,6 +5,7 @@ mod evidence;
 mod ids;
 pub mod note;
 mod tables;
+mod tasks;
 
 pub use self::cause::{Cause, Tag};
 pub use self::evidence::{
@@ -18,4 +19,7 @@ pub use self::ids::{
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,
+};
+pub use self::tasks::{
+    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Relation, Task, TaskState, Tasks,
 };

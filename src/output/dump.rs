@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::escape;
+use super::tasks::tasks_json;
 use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
@@ -61,12 +62,19 @@ pub fn dump_json(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
         })
         .collect();
     let missed = snapshot.missed.iter().filter_map(|thread| snapshot.tables.thread(*thread));
-    let document = json!({
+    let mut document = json!({
         "schema": "pyconc.dump/1",
         "target": { "pid": meta.pid, "python": meta.python, "cmdline": meta.command, "gil": meta.gil },
         "threads": threads,
         "missed": missed.map(|info| info.tid).collect::<Vec<_>>(),
     });
+    if let Some(tasks) = &snapshot.tasks {
+        let (loops, all) = tasks_json(snapshot, tasks);
+        document["loops"] = loops;
+        document["tasks"] = all;
+        document["tasks_missed"] = tasks.missed.into();
+        document["tasks_truncated"] = tasks.truncated.into();
+    }
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }

@@ -8,6 +8,8 @@ mod folded;
 mod json;
 mod page;
 mod quality;
+mod task_tree;
+mod tasks;
 mod text;
 
 pub use self::dump::{dump_json, dump_text};
@@ -17,4 +19,5 @@ pub use self::folded::{StackOptions, folded};
 pub use self::json::report_json;
 pub use self::page::TextOptions;
 pub use self::quality::quality_line;
+pub use self::tasks::tasks_text;
 pub use self::text::report_text;

@@ -1,6 +1,6 @@
 //! One moment of a process.
 
-use crate::model::{Nanos, StateId, Step, Tables, Tag, ThreadId};
+use crate::model::{Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId};
 
 use super::meta::Meta;
 
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub threads: Vec<ThreadSnapshot>,
     /// Threads that could not be read.
     pub missed: Vec<ThreadId>,
+    /// Its event loops and tasks, when they were asked for.
+    pub tasks: Option<Tasks>,
 }
 
 /// What one thread did at that moment.

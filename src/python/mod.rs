@@ -12,15 +12,17 @@ mod module_name;
 mod object;
 mod opcode;
 mod stack;
+mod tasks;
 mod tid;
 
 pub use self::code::Code;
 pub use self::event_loop::{EventLoop, LoopSlots, LoopState};
 pub use self::gil::{Gil, GilWaiters, is_parked_on_state};
 pub use self::interpreter::{Interpreter, PythonThread, ThreadHead};
-pub use self::layout::{Layout, LayoutError, Version};
+pub use self::layout::{AsyncioLayout, Layout, LayoutError, Version};
 pub use self::legacy::{LegacyError, LegacyInterpreter, LegacyThread, is_legacy};
 pub use self::locate::{LocateError, Runtime};
 pub use self::object::{Invalid, Reader};
 pub use self::opcode::ReleasesGil;
 pub use self::stack::{RawFrame, StackReader};
+pub use self::tasks::{Asyncio, CurrentTask, CurrentTasks};
