@@ -14,3 +14,4 @@ mod program;
 mod pyconc;
 mod pythons;
 mod recordings;
+mod tasks;

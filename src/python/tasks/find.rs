@@ -42,9 +42,12 @@ pub(super) fn running_loop<M: Memory>(
             let Some(holder) = reader.dict_item(dict, "__asyncio_running_event_loop__")? else {
                 return Ok(Address::NULL);
             };
-            // `PyRunningLoopHolder`: the loop follows its head.
-            let head = reader.layout.at.object.r#type + 8;
-            let running = reader.pointer(holder.offset(head))?;
+            // Up to 3.11 the entry is a holder, whose first word is the loop.
+            let running = if reader.type_name_of(holder)?.ends_with("RunningLoopHolder") {
+                reader.pointer(holder.offset(reader.layout.at.object.r#type + 8))?
+            } else {
+                holder
+            };
             let none = !running.is_null() && reader.type_name_of(running)? == "NoneType";
             Ok(if none { Address::NULL } else { running })
         }

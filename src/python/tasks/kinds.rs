@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Method,
     /// A bound method of a C function.
     BuiltinMethod,
+    /// What wakes a task up, whose first word is the task (up to 3.9).
+    Wakeup,
     Function,
     Partial,
     Cell,
@@ -58,6 +60,7 @@ impl Kind {
             "method" => Self::Method,
             "builtin_function_or_method" => Self::BuiltinMethod,
             "function" => Self::Function,
+            "TaskWakeupMethWrapper" => Self::Wakeup,
             "functools.partial" => Self::Partial,
             "cell" => Self::Cell,
             "str" => Self::Text,

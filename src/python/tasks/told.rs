@@ -84,8 +84,11 @@ impl<M: Memory> Moment<'_, M> {
         // function and its object; a `functools.partial` its function and its arguments.
         let second = |callback: Address| reader.pointer(callback.offset(head + 8));
         Ok(match self.kind(callback)? {
-            Kind::BuiltinMethod => {
-                let task = second(callback)?;
+            kind @ (Kind::BuiltinMethod | Kind::Wakeup) => {
+                let task = match kind {
+                    Kind::Wakeup => reader.pointer(callback.offset(head))?,
+                    _ => second(callback)?,
+                };
                 let is_task = !task.is_null() && self.kind(task)? == Kind::Task;
                 is_task.then_some(Told { task, relation: Relation::Await }).into_iter().collect()
             }
