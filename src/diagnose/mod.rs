@@ -6,6 +6,7 @@ mod load;
 mod measures;
 mod recommendation;
 mod site;
+pub mod tasks;
 mod verdict;
 pub(crate) mod words;
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::escape;
-use super::tasks::tasks_json;
+use super::tasks::add_tasks;
 use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
@@ -69,11 +69,7 @@ pub fn dump_json(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
         "missed": missed.map(|info| info.tid).collect::<Vec<_>>(),
     });
     if let Some(tasks) = &snapshot.tasks {
-        let (loops, all) = tasks_json(snapshot, tasks);
-        document["loops"] = loops;
-        document["tasks"] = all;
-        document["tasks_missed"] = tasks.missed.into();
-        document["tasks_truncated"] = tasks.truncated.into();
+        add_tasks(&mut document, snapshot, tasks);
     }
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

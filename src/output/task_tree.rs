@@ -39,15 +39,18 @@ pub(super) struct Node {
 struct Builder<'a> {
     tasks: &'a Tasks,
     awaited: &'a [Vec<u32>],
+    /// Tasks that are like no other, sorted by their indices.
+    singular: &'a [u32],
     placed: Vec<bool>,
     path: Vec<u32>,
 }
 
-/// The trees of the tasks of each loop, and of those without one, which come last.
-pub(super) fn trees(tasks: &Tasks) -> Vec<Vec<Node>> {
+/// The trees of the tasks of each loop, and of those without one, which come last. Those of
+/// `singular` (sorted) are shown one by one.
+pub(super) fn trees(tasks: &Tasks, singular: &[u32]) -> Vec<Vec<Node>> {
     let awaited = tasks.awaited();
     let placed = vec![false; tasks.tasks.len()];
-    let mut builder = Builder { tasks, awaited: &awaited, placed, path: Vec::new() };
+    let mut builder = Builder { tasks, awaited: &awaited, singular, placed, path: Vec::new() };
     let mut roots: Vec<Vec<Node>> = vec![Vec::new(); tasks.loops.len() + 1];
     let indices = || (0..).zip(&tasks.tasks);
     let is_root = |task: &Task| task.awaited_by.is_empty();
@@ -106,7 +109,8 @@ impl Builder<'_> {
             (task.state, task.chain, awaits, cancelled, task.deadline.is_some())
         });
         // A reference is to one task, and no other is like it.
-        let which = (mark != Mark::Task).then_some(index);
+        let alone = mark != Mark::Task || self.singular.binary_search(&index).is_ok();
+        let which = alone.then_some(index);
         let below: Vec<(u64, usize)> =
             children.iter().map(|child| (child.key, child.count)).collect();
         let hasher = BuildHasherDefault::<FxHasher>::default();
@@ -167,7 +171,7 @@ mod tests {
             (1, &[]),
             (3, &[6]),
         ]);
-        let trees = trees(&snapshot);
+        let trees = trees(&snapshot, &[]);
         let [roots] = &trees[..] else { panic!("one list") };
         let counts: Vec<_> = roots.iter().map(|node| (node.task, node.count)).collect();
         assert_eq!(counts, [(0, 2), (6, 1)]);
@@ -177,7 +181,7 @@ mod tests {
     #[test]
     fn a_cycle_is_marked_where_it_closes() {
         let snapshot = tasks(&[(1, &[1]), (2, &[0]), (3, &[]), (4, &[2, 0])]);
-        let trees = trees(&snapshot);
+        let trees = trees(&snapshot, &[]);
         let roots = &trees[0];
         assert_eq!(roots.len(), 2);
         // The root waits for the task that the circle waits for too: it is shown once.
@@ -196,6 +200,6 @@ mod tests {
             .enumerate()
             .map(|(index, parent)| (1, if index == 0 { &[][..] } else { &parent[..] }))
             .collect();
-        assert!(!trees(&tasks(&list))[0].is_empty());
+        assert!(!trees(&tasks(&list), &[])[0].is_empty());
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::escape::{columns, cut, sanitise};
 use super::task_tree::{Mark, Node, trees};
+use crate::diagnose::tasks::{Deadlock, deadlocks};
 use crate::model::{Awaited, EventLoopInfo, LoopKind, Nanos, Task, TaskState, Tasks};
 use crate::profile::Snapshot;
 
@@ -36,8 +37,12 @@ pub fn tasks_text(
         tasks.loops.len(),
         tasks.tasks.len()
     )?;
-    let page = Page { snapshot, tasks, full_filenames };
-    for (index, roots) in trees(tasks).into_iter().enumerate() {
+    let deadlocks = deadlocks(tasks);
+    let members = deadlocks.iter().flat_map(|deadlock| &deadlock.members);
+    let mut stuck: Vec<u32> = members.map(|(index, _)| *index).collect();
+    stuck.sort_unstable();
+    let page = Page { snapshot, tasks, stuck: &stuck, full_filenames };
+    for (index, roots) in trees(tasks, &stuck).into_iter().enumerate() {
         match tasks.loops.get(index) {
             Some(info) => writeln!(out, "\n{}", page.title(index, info))?,
             None if roots.is_empty() => continue,
@@ -46,6 +51,9 @@ pub fn tasks_text(
         for root in &roots {
             page.write(out, root, 2)?;
         }
+    }
+    for deadlock in &deadlocks {
+        page.deadlock(out, deadlock)?;
     }
     if tasks.missed > 0 {
         writeln!(out, "\n{} tasks ended or changed while they were read", tasks.missed)?;
@@ -60,6 +68,8 @@ pub fn tasks_text(
 struct Page<'a> {
     snapshot: &'a Snapshot,
     tasks: &'a Tasks,
+    /// The tasks that are in a deadlock, sorted.
+    stuck: &'a [u32],
     full_filenames: bool,
 }
 
@@ -95,6 +105,24 @@ impl Page<'_> {
         let mut text = format!("{head}:");
         fill(&mut text, &parts, ", ", 4);
         text
+    }
+
+    /// `worker-1 waits for a lock that worker-2 holds`, for each member.
+    fn deadlock(&self, out: &mut dyn Write, deadlock: &Deadlock) -> io::Result<()> {
+        let end = if deadlock.expires { "until a time limit ends it" } else { "nothing ends it" };
+        writeln!(out, "\nDEADLOCK of {} tasks, {end}:", deadlock.members.len())?;
+        let name = |index: u32| {
+            self.tasks.get(index).map_or_else(String::new, |task| sanitise(&task.name, 24))
+        };
+        let others = deadlock.members.iter().cycle().skip(1);
+        for ((index, lock), (other, _)) in deadlock.members.iter().zip(others) {
+            let (own, other) = (name(*index), name(*other));
+            match lock {
+                Some(_) => writeln!(out, "  {own} waits for a lock that {other} holds")?,
+                None => writeln!(out, "  {own} waits for {other}")?,
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, out: &mut dyn Write, node: &Node, indent: usize) -> io::Result<()> {
@@ -140,6 +168,9 @@ impl Page<'_> {
             (Some(awaits), state) => format!("{}, waits for {}", state.name(), describe(awaits)),
             (None, state) => state.name().to_owned(),
         }];
+        if self.stuck.binary_search(&node.task).is_ok() {
+            facts.push("IN A DEADLOCK".to_owned());
+        }
         if let Some(until) = task.awaits.as_ref().and_then(|awaits| awaits.until)
             && node.count == 1
         {
@@ -195,8 +226,8 @@ fn fill(text: &mut String, parts: &[String], separator: &str, indent: usize) {
     }
 }
 
-/// The loops and tasks of a snapshot for scripts; tasks are named by their address.
-pub(super) fn tasks_json(snapshot: &Snapshot, tasks: &Tasks) -> (Value, Value) {
+/// Adds the loops and tasks of a snapshot to a document; tasks are named by their address.
+pub(super) fn add_tasks(document: &mut Value, snapshot: &Snapshot, tasks: &Tasks) {
     let id = |index: u32| tasks.get(index).map(|task| format!("{:#x}", task.address.0));
     let loops = tasks.loops.iter().map(|info| {
         json!({
@@ -245,5 +276,16 @@ pub(super) fn tasks_json(snapshot: &Snapshot, tasks: &Tasks) -> (Value, Value) {
             "holds": task.holds.iter().map(|lock| format!("{:#x}", lock.0)).collect::<Vec<_>>(),
         })
     };
-    (loops.collect(), (0..).zip(&tasks.tasks).map(one).collect())
+    let deadlocks = deadlocks(tasks);
+    let deadlocks = deadlocks.iter().map(|deadlock| {
+        let members = deadlock.members.iter().map(|(index, lock)| {
+            json!({ "task": id(*index), "lock": lock.map(|lock| format!("{:#x}", lock.0)) })
+        });
+        json!({ "tasks": members.collect::<Vec<_>>(), "expires": deadlock.expires })
+    });
+    document["loops"] = loops.collect();
+    document["tasks"] = (0..).zip(&tasks.tasks).map(one).collect();
+    document["deadlocks"] = deadlocks.collect();
+    document["tasks_missed"] = tasks.missed.into();
+    document["tasks_truncated"] = tasks.truncated.into();
 }
