@@ -21,7 +21,16 @@ type Line = Box<[u8]>;
 #[derive(Debug)]
 pub struct PageCache<'a, M> {
     memory: &'a M,
-    lines: RefCell<FxHashMap<u64, Line>>,
+    lines: RefCell<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// Where each line is among `bytes`, by its number.
+    places: FxHashMap<u64, usize>,
+    bytes: Vec<Line>,
+    /// The line that was read last: the fields of one object are asked for one by one.
+    last: Option<(u64, usize)>,
 }
 
 impl<'a, M: Memory> PageCache<'a, M> {
@@ -32,7 +41,7 @@ impl<'a, M: Memory> PageCache<'a, M> {
 
     /// Forgets everything: what is read from now on is new.
     pub fn clear(&self) {
-        self.lines.borrow_mut().clear();
+        self.lines.take();
     }
 
     /// Fills `buffer` from one line.
@@ -40,8 +49,12 @@ impl<'a, M: Memory> PageCache<'a, M> {
         let number = address / LINE as u64;
         let offset = (address % LINE as u64) as usize;
         let mut lines = self.lines.borrow_mut();
-        let line = match lines.get(&number) {
-            Some(line) => line,
+        let known = match lines.last {
+            Some((last, place)) if last == number => Some(place),
+            _ => lines.places.get(&number).copied(),
+        };
+        let place = match known {
+            Some(place) => place,
             None => {
                 let mut line = vec![0; LINE].into_boxed_slice();
                 let span = Span { address: Address(number * LINE as u64), len: LINE };
@@ -56,14 +69,25 @@ impl<'a, M: Memory> PageCache<'a, M> {
                     }
                     Err(error) => return Err(error),
                 }
-                if lines.len() >= MOST_LINES {
-                    lines.clear();
+                if lines.bytes.len() >= MOST_LINES {
+                    *lines = Lines::default();
                 }
-                lines.entry(number).or_insert(line)
+                let place = lines.bytes.len();
+                lines.bytes.push(line);
+                lines.places.insert(number, place);
+                place
             }
         };
-        let bytes = line.get(offset..offset + buffer.len()).ok_or(ReadError::Unmapped)?;
-        buffer.copy_from_slice(bytes);
+        lines.last = Some((number, place));
+        let rest = lines.bytes.get(place).and_then(|line| line.get(offset..));
+        let rest = rest.ok_or(ReadError::Unmapped)?;
+        // Most reads are of one word, for which a call to copy it costs more than the copy.
+        match (<&mut [u8; 8]>::try_from(&mut *buffer), rest.first_chunk::<8>()) {
+            (Ok(word), Some(found)) => *word = *found,
+            _ => {
+                buffer.copy_from_slice(rest.get(..buffer.len()).ok_or(ReadError::Unmapped)?);
+            }
+        }
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What a task waits for: the lock, the queue, the job behind the future that its chain ends in.
 
 use super::chain::Chain;
+use super::codes::Role;
 use super::kinds::{Kind, TypeInfo};
 use super::moment::{Link, Moment};
 use crate::model::{Address, AwaitKind, Awaited};
@@ -37,7 +38,7 @@ impl<M: Memory> Moment<'_, M> {
         let from = chain
             .links
             .iter()
-            .rposition(|link| self.code(link.at.code).is_ok_and(|code| code.asyncio.is_none()));
+            .rposition(|link| self.code(link.at.code).is_ok_and(|code| code.role == Role::Foreign));
         let own = chain.links.get(from.map_or(0, |last| last + 1)..)?;
         let mut found: Option<Awaited> = None;
         for link in own {
@@ -55,36 +56,29 @@ impl<M: Memory> Moment<'_, M> {
     }
 
     fn by_link(&mut self, link: &Link) -> Option<Awaited> {
-        let code = self.code(link.at.code).ok()?;
-        let module = code.asyncio.clone()?;
-        let name = code.name.clone();
-        match (&*module, &*name) {
-            ("tasks", "sleep") => {
+        match self.code(link.at.code).ok()?.role {
+            Role::Sleep => {
                 let timer = self.local(link, "h");
                 let future = self.local(link, "future").unwrap_or(Address::NULL);
                 let until = timer.and_then(|timer| self.timer(timer));
                 let awaited = self.named(AwaitKind::Sleep, future);
                 return Some(Awaited { until, ..awaited });
             }
-            ("tasks", "wait_for") => {
+            Role::WaitFor => {
                 let task = self.local(link, "fut")?;
                 let is_future = self.kind(task).ok()?.is_future();
                 return is_future.then(|| self.by_object(task))?;
             }
-            ("tasks", "_wait" | "_wait_for_one") => {
-                return Some(self.named(AwaitKind::Wait, Address::NULL));
-            }
-            ("threads", "to_thread") => {
-                return Some(self.named(AwaitKind::Executor, Address::NULL));
-            }
-            (_, name) if name.starts_with("sock_") => {
-                return Some(self.named(AwaitKind::Socket, Address::NULL));
-            }
-            _ => {}
+            Role::Wait => return Some(self.named(AwaitKind::Wait, Address::NULL)),
+            Role::Thread => return Some(self.named(AwaitKind::Executor, Address::NULL)),
+            Role::Socket => return Some(self.named(AwaitKind::Socket, Address::NULL)),
+            Role::Method => {}
+            Role::Foreign => return None,
         }
         let this = self.local(link, "self")?;
         let info = self.type_info(this).ok()?;
-        let kind = class(&module, &info)?;
+        let module = self.code(link.at.code).ok()?.asyncio.as_deref()?;
+        let kind = class(module, &info)?;
         Some(self.named(kind, this))
     }
 

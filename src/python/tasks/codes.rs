@@ -20,10 +20,40 @@ pub(super) struct KnownCode {
     pub name: Box<str>,
     /// The module of asyncio that it is in, as `locks`; empty for the package itself.
     pub asyncio: Option<Box<str>>,
+    /// What awaiting it is, when it is one of asyncio's functions.
+    pub role: Role,
     code: Code,
     function: FunctionId,
     frames: FxHashMap<u64, FrameId>,
     locals: Option<Rc<[String]>>,
+}
+
+/// What awaiting one of asyncio's functions is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Sleep,
+    WaitFor,
+    Wait,
+    Thread,
+    Socket,
+    /// A method: its object says what is waited for.
+    Method,
+    /// Not asyncio's.
+    Foreign,
+}
+
+impl Role {
+    fn of(asyncio: Option<&str>, name: &str) -> Self {
+        match (asyncio, name) {
+            (None, _) => Self::Foreign,
+            (Some("tasks"), "sleep") => Self::Sleep,
+            (Some("tasks"), "wait_for") => Self::WaitFor,
+            (Some("tasks"), "_wait" | "_wait_for_one") => Self::Wait,
+            (Some("threads"), "to_thread") => Self::Thread,
+            (Some(_), name) if name.starts_with("sock_") => Self::Socket,
+            _ => Self::Method,
+        }
+    }
 }
 
 /// The code objects that were met.
@@ -54,8 +84,10 @@ impl Codes {
                     Some(module) => module.strip_prefix('.'),
                     None => None,
                 };
+                let name = function.name.rsplit('.').next().unwrap_or_default();
                 Ok(place.insert(KnownCode {
-                    name: function.name.rsplit('.').next().unwrap_or_default().into(),
+                    name: name.into(),
+                    role: Role::of(asyncio, name),
                     asyncio: asyncio.map(Into::into),
                     function: tables.functions.intern(function.clone()),
                     code,

@@ -27,6 +27,8 @@ pub(super) struct Moment<'a, M> {
     pub codes: Codes,
     /// Whom a callback tells, by its address: siblings share one.
     pub told: FxHashMap<Address, Rc<[Told]>>,
+    /// Where a timer has its time, once one was met.
+    timer_slot: Option<u64>,
 }
 
 /// A frame of an await chain.
@@ -43,7 +45,7 @@ impl<'a, M: Memory> Moment<'a, M> {
         tables: &'a mut Tables,
     ) -> Self {
         let (types, codes) = (Types::default(), Codes::default());
-        Self { reader, layout, tables, types, codes, told: FxHashMap::default() }
+        Self { reader, layout, tables, types, codes, told: FxHashMap::default(), timer_slot: None }
     }
 
     /// The bytes of an object's head.
@@ -97,15 +99,25 @@ impl<'a, M: Memory> Moment<'a, M> {
     }
 
     /// When an `asyncio.TimerHandle` fires. Its attributes are slots, of which this is the only
-    /// float.
+    /// float: looked for once, and remembered.
     pub(super) fn timer(&mut self, handle: Address) -> Option<Nanos> {
         let info = self.type_info(handle).ok()?;
         if !info.names.iter().any(|name| &**name == "TimerHandle") {
             return None;
         }
+        if let Some(slot) = self.timer_slot {
+            let time = self.reader.pointer(handle.offset(slot)).ok()?;
+            if let Some(time) = self.time(time) {
+                return Some(time);
+            }
+        }
         let head = self.head();
-        let count = (info.size.checked_sub(head)? / 8).min(TIMER_WORDS);
-        let words = self.reader.words(handle.offset(head), count).ok()?;
-        words.into_iter().filter(|word| *word != 0).find_map(|word| self.time(Address(word)))
+        let mut slots = (head..info.size.min(head + 8 * TIMER_WORDS)).step_by(8);
+        slots.find_map(|slot| {
+            let time = self.reader.pointer(handle.offset(slot)).ok()?;
+            let time = self.time(time)?;
+            self.timer_slot = Some(slot);
+            Some(time)
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The `async with` and `with` blocks that a task is in: time limits, and locks that it holds.
 
 use super::chain::Chain;
+use super::codes::Role;
 use super::kinds::Kind;
 use super::moment::{Link, Moment};
 use crate::model::{Address, Nanos};
@@ -22,15 +23,18 @@ impl<M: Memory> Moment<'_, M> {
         for (index, link) in chain.links.iter().enumerate() {
             let mut managers = self.managers(link);
             // While a block is being entered its end is on the stack already.
-            if self.is_named(chain.links.get(index + 1), "__aenter__") {
+            if !managers.is_empty() && self.is_named(chain.links.get(index + 1), "__aenter__") {
                 managers.pop();
             }
             for manager in managers {
                 self.add_scope(manager, chain, &mut scopes);
             }
             // `wait_for` up to 3.11, and `wait`.
-            let limit = self.is_asyncio(link, "tasks").then(|| self.local(link, "timeout_handle"));
-            if let Some(limit) = limit.flatten().and_then(|handle| self.timer(handle)) {
+            let role = self.code(link.at.code).map(|code| code.role);
+            if matches!(role, Ok(Role::WaitFor | Role::Wait))
+                && let Some(handle) = self.local(link, "timeout_handle")
+                && let Some(limit) = self.timer(handle)
+            {
                 scopes.limit(limit);
             }
         }
@@ -104,10 +108,6 @@ impl<M: Memory> Moment<'_, M> {
 
     fn is_named(&mut self, link: Option<&Link>, name: &str) -> bool {
         link.is_some_and(|link| self.code(link.at.code).is_ok_and(|code| &*code.name == name))
-    }
-
-    fn is_asyncio(&mut self, link: &Link, module: &str) -> bool {
-        self.code(link.at.code).is_ok_and(|code| code.asyncio.as_deref() == Some(module))
     }
 }
 

@@ -146,6 +146,9 @@ impl Suspended {
         if count > MOST_SLOTS {
             return Err(Invalid::Not("value stack"));
         }
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let words = reader.words(base, count)?;
         Ok(words.into_iter().map(|word| Address(word & !reader.layout.tag_mask)).collect())
     }
