@@ -22,4 +22,5 @@ pub use self::tables::{
 };
 pub use self::tasks::{
     AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Relation, Task, TaskState, Tasks,
+    UNTOLD_DEADLINE,
 };

@@ -81,12 +81,15 @@ pub struct Task {
     /// How often it was asked to be cancelled and has not said that it took notice (3.11+; before,
     /// 1 from the request to its delivery).
     pub cancel_requests: u32,
-    /// When the nearest time limit of its own runs out, on the loop's clock; see
-    /// [`Tasks::deadline`] for one that it inherits.
+    /// When the nearest time limit of its own runs out, on the loop's clock, or
+    /// [`UNTOLD_DEADLINE`]; see [`Tasks::deadline`] for one that it inherits.
     pub deadline: Option<Nanos>,
     /// The locks and semaphores that its `async with` blocks hold.
     pub holds: Vec<Address>,
 }
+
+/// There is a time limit, and its time cannot be told: uvloop's timers are Cython's.
+pub const UNTOLD_DEADLINE: Nanos = Nanos(u64::MAX);
 
 /// What a task does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::escape::{columns, cut, sanitise};
 use super::task_tree::{Mark, Node, trees};
 use crate::diagnose::tasks::{Deadlock, deadlocks};
-use crate::model::{Awaited, EventLoopInfo, LoopKind, Nanos, Task, TaskState, Tasks};
+use crate::model::{
+    Awaited, EventLoopInfo, LoopKind, Nanos, Task, TaskState, Tasks, UNTOLD_DEADLINE,
+};
 use crate::profile::Snapshot;
 
 /// The columns of a line.
@@ -183,7 +185,10 @@ impl Page<'_> {
         if let Some(deadline) = task.deadline
             && node.count == 1
         {
-            facts.push(format!("times out in {:.1} s", self.left(deadline)));
+            facts.push(match deadline {
+                UNTOLD_DEADLINE => "has a time limit".to_owned(),
+                deadline => format!("times out in {:.1} s", self.left(deadline)),
+            });
         }
         facts
     }
@@ -272,7 +277,9 @@ pub(super) fn add_tasks(document: &mut Value, snapshot: &Snapshot, tasks: &Tasks
             "awaits": awaits,
             "awaited_by": awaited_by,
             "cancel_requests": task.cancel_requests,
-            "deadline_seconds": tasks.deadline(index).map(left),
+            "has_deadline": tasks.deadline(index).is_some(),
+            "deadline_seconds":
+                tasks.deadline(index).filter(|it| *it != UNTOLD_DEADLINE).map(left),
             "holds": task.holds.iter().map(|lock| format!("{:#x}", lock.0)).collect::<Vec<_>>(),
         })
     };

@@ -4,7 +4,7 @@ use super::chain::Chain;
 use super::codes::Role;
 use super::kinds::Kind;
 use super::moment::{Link, Moment};
-use crate::model::{Address, Nanos};
+use crate::model::{Address, Nanos, UNTOLD_DEADLINE};
 use crate::target::Memory;
 
 /// What a task's blocks say of it.
@@ -33,9 +33,9 @@ impl<M: Memory> Moment<'_, M> {
             let role = self.code(link.at.code).map(|code| code.role);
             if matches!(role, Ok(Role::WaitFor | Role::Wait))
                 && let Some(handle) = self.local(link, "timeout_handle")
-                && let Some(limit) = self.timer(handle)
+                && self.type_info(handle).is_ok_and(|info| info.name().ends_with("TimerHandle"))
             {
-                scopes.limit(limit);
+                scopes.limit(self.timer(handle).unwrap_or(UNTOLD_DEADLINE));
             }
         }
         scopes
