@@ -46,6 +46,7 @@ impl<M: Memory> Moment<'_, M> {
 
     /// Adds what `object` is to the chain, and tells what it waits for.
     fn follow(&mut self, object: Address, chain: &mut Chain) -> Result<Option<Address>, Invalid> {
+        self.spend(1)?;
         let inner = object.offset(self.head());
         match self.kind(object)? {
             Kind::Generator => {

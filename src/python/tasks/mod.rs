@@ -14,7 +14,7 @@ mod told;
 
 pub use self::current::{CurrentTask, CurrentTasks};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::chain::Chain;
 use self::find::Listed;
@@ -315,7 +315,8 @@ impl<'a, M: Memory> Snapshot<'a, M> {
             } else {
                 told.iter().map(|told| (told.task, told.relation)).collect()
             };
-            awaiters.dedup_by_key(|(task, _)| *task);
+            let mut seen = FxHashSet::default();
+            awaiters.retain(|(task, _)| seen.insert(*task));
             let awaiters = awaiters.into_iter().filter_map(|(task, relation)| {
                 Some(Awaiter { task: *self.by_address.get(&task)?, relation })
             });

@@ -15,6 +15,9 @@ use crate::target::{Memory, PageCache};
 
 /// A clock further in the future than this is no limit (`float("inf")`).
 const LONGEST: f64 = 1e9;
+/// Links and callbacks that are followed in one snapshot, whatever a hostile target holds; a task
+/// has mostly fewer than ten.
+const MOST_STEPS: u64 = 1 << 24;
 /// Words of a timer that are looked at.
 const TIMER_WORDS: u64 = 32;
 
@@ -29,6 +32,8 @@ pub(super) struct Moment<'a, M> {
     pub told: FxHashMap<Address, Rc<[Told]>>,
     /// Where a timer has its time, once one was met.
     timer_slot: Option<u64>,
+    /// Steps that may still be taken.
+    budget: u64,
 }
 
 /// A frame of an await chain.
@@ -45,7 +50,22 @@ impl<'a, M: Memory> Moment<'a, M> {
         tables: &'a mut Tables,
     ) -> Self {
         let (types, codes) = (Types::default(), Codes::default());
-        Self { reader, layout, tables, types, codes, told: FxHashMap::default(), timer_slot: None }
+        Self {
+            reader,
+            layout,
+            tables,
+            types,
+            codes,
+            told: FxHashMap::default(),
+            timer_slot: None,
+            budget: MOST_STEPS,
+        }
+    }
+
+    /// Takes steps out of the budget.
+    pub(super) fn spend(&mut self, steps: u64) -> Result<(), Invalid> {
+        self.budget = self.budget.checked_sub(steps).ok_or(Invalid::Not("amount of work"))?;
+        Ok(())
     }
 
     /// The bytes of an object's head.
@@ -95,7 +115,7 @@ impl<'a, M: Memory> Moment<'a, M> {
             return None;
         }
         let seconds = f64::from_bits(self.reader.word(object.offset(self.head())).ok()?);
-        (0.0..LONGEST).contains(&seconds).then(|| Nanos((seconds * 1e9) as u64))
+        (0.0..LONGEST).contains(&seconds).then_some(Nanos((seconds * 1e9) as u64))
     }
 
     /// When an `asyncio.TimerHandle` fires. Its attributes are slots, of which this is the only

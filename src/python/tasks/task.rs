@@ -9,6 +9,8 @@ use crate::target::{Memory, Span};
 
 /// `STATE_PENDING` of `_asynciomodule.c`.
 const PENDING: u32 = 0;
+/// Characters of a name that are kept, of a million tasks perhaps.
+const LONGEST_NAME: usize = 200;
 /// Tasks that wait for one task and are listed.
 const MOST_AWAITERS: u64 = 1 << 12;
 
@@ -66,7 +68,11 @@ impl RawTask {
 impl<M: Memory> Moment<'_, M> {
     /// A task's name.
     pub(super) fn task_name(&self, task: &RawTask) -> Result<String, Invalid> {
-        name_of(self.reader, task.name)
+        let mut name = name_of(self.reader, task.name)?;
+        if let Some((end, _)) = name.char_indices().nth(LONGEST_NAME) {
+            name.truncate(end);
+        }
+        Ok(name)
     }
 
     /// The tasks that CPython itself says wait for a task (3.14+).

@@ -52,12 +52,14 @@ impl<M: Memory> Moment<'_, M> {
         if first.is_null() {
             return Ok(Vec::new());
         }
+        self.spend(1)?;
         let mut found = vec![first];
         let list = reader.pointer(future.offset(at.task.callbacks))?;
         if list.is_null() || reader.type_name_of(list)? != "list" {
             return Ok(found);
         }
         let count = reader.word(list.offset(reader.layout.at.object.size))?.min(MOST_CALLBACKS);
+        self.spend(count)?;
         let pairs = reader.words(reader.pointer(list.offset(at.list.items))?, count)?;
         for pair in pairs {
             // `(callback, context)`.
