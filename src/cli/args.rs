@@ -230,6 +230,9 @@ pub(super) struct Dump {
     /// Stop the target for the snapshot: exact stacks
     #[arg(long)]
     pub blocking: bool,
+    /// Show the event loops and their tasks, as a tree by who awaits whom
+    #[arg(long)]
+    pub tasks: bool,
     /// For scripts: schema pyconc.dump/1
     #[arg(long)]
     pub json: bool,

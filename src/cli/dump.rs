@@ -7,7 +7,7 @@ use super::attach::{Attached, Subject, stop_flag};
 use super::catalogue;
 use super::failure::Failure;
 use super::files::Document;
-use crate::output::{dump_json, dump_text};
+use crate::output::{dump_json, dump_text, tasks_text};
 use crate::session::{Ending, Options};
 
 pub(super) fn run(options: &Dump) -> Result<ExitCode, Failure> {
@@ -17,10 +17,14 @@ pub(super) fn run(options: &Dump) -> Result<ExitCode, Failure> {
     let sampling =
         Options { threshold: options.threshold, blocking: options.blocking, ..Options::default() };
     let mut attached = Attached::new(&subject, &catalog, sampling, &stop)?;
-    let snapshot = attached.session.snapshot();
-    Document::Stdout.write(|out| match options.json {
-        true => dump_json(out, &snapshot),
-        false => dump_text(out, &snapshot, options.full_filenames),
+    let snapshot = match options.tasks {
+        true => attached.session.snapshot_of_tasks()?,
+        false => attached.session.snapshot(),
+    };
+    Document::Stdout.write(|out| match (options.json, &snapshot.tasks) {
+        (true, _) => dump_json(out, &snapshot),
+        (false, Some(tasks)) => tasks_text(out, &snapshot, tasks, options.full_filenames),
+        (false, None) => dump_text(out, &snapshot, options.full_filenames),
     })?;
     Ok(attached.finish(Ending::Asked))
 }

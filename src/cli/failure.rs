@@ -5,7 +5,7 @@ use std::io;
 use crate::catalog::CatalogError;
 use crate::profile::RecordingError;
 use crate::python::{Layout, LayoutError, LocateError};
-use crate::sampler::AttachError;
+use crate::sampler::{AttachError, TasksError};
 use crate::session::SessionError;
 use crate::target::{LaunchError, OpenError};
 
@@ -79,6 +79,19 @@ impl From<AttachError> for Failure {
             _ => (None, ERROR),
         };
         Self::new(error, hint, code)
+    }
+}
+
+impl From<TasksError> for Failure {
+    fn from(error: TasksError) -> Self {
+        match error {
+            TasksError::Attach(error) => error.into(),
+            TasksError::TooOld { .. } => Self::new(error, None, NOT_PYTHON),
+            TasksError::Unreadable { .. } => {
+                let hint = "its tasks come and go quickly: try again";
+                Self::new(error, Some(hint.to_owned()), ERROR)
+            }
+        }
     }
 }
 

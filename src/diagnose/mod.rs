@@ -8,6 +8,7 @@ pub(crate) mod locks;
 mod measures;
 mod recommendation;
 mod site;
+pub mod tasks;
 mod verdict;
 pub(crate) mod words;
 

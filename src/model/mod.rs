@@ -6,6 +6,7 @@ mod ids;
 mod lock;
 pub mod note;
 mod tables;
+mod tasks;
 
 pub use self::cause::{Cause, Tag};
 pub use self::evidence::{
@@ -20,4 +21,8 @@ pub use self::lock::{Deadlock, HeldLock, LockKind, LockOwner, LockWait, WaitNote
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,
+};
+pub use self::tasks::{
+    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Relation, Task, TaskState, Tasks,
+    UNTOLD_DEADLINE,
 };

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::escape;
 use super::locks::{deadlock_json, draw, wait_json};
+use super::tasks::add_tasks;
 use crate::diagnose::locks::{owner_words, wait_words};
 use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
@@ -74,13 +75,16 @@ pub fn dump_json(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
         .collect();
     let missed = snapshot.missed.iter().filter_map(|thread| snapshot.tables.thread(*thread));
     let deadlocks = snapshot.deadlocks.iter().map(|it| deadlock_json(&snapshot.tables, it));
-    let document = json!({
+    let mut document = json!({
         "schema": "pyconc.dump/1",
         "target": { "pid": meta.pid, "python": meta.python, "cmdline": meta.command, "gil": meta.gil },
         "deadlocks": deadlocks.collect::<Vec<_>>(),
         "threads": threads,
         "missed": missed.map(|info| info.tid).collect::<Vec<_>>(),
     });
+    if let Some(tasks) = &snapshot.tasks {
+        add_tasks(&mut document, snapshot, tasks);
+    }
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }

@@ -9,6 +9,8 @@ mod json;
 mod locks;
 mod page;
 mod quality;
+mod task_tree;
+mod tasks;
 mod text;
 
 pub use self::dump::{dump_json, dump_text};
@@ -18,4 +20,5 @@ pub use self::folded::{StackOptions, folded};
 pub use self::json::report_json;
 pub use self::page::TextOptions;
 pub use self::quality::quality_line;
+pub use self::tasks::tasks_text;
 pub use self::text::report_text;

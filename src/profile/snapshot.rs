@@ -1,6 +1,6 @@
 //! One moment of a process.
 
-use crate::model::{Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, ThreadId};
+use crate::model::{Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId};
 
 use super::meta::Meta;
 
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub waits: Vec<LockWait>,
     /// Threads that wait for each other for ever.
     pub deadlocks: Vec<Deadlock>,
+    /// Its event loops and tasks, when they were asked for.
+    pub tasks: Option<Tasks>,
 }
 
 /// What one thread did at that moment.

@@ -21,7 +21,7 @@ const MOST_THREADS: usize = 1 << 14;
 pub struct Interpreter<M> {
     memory: M,
     layout: Layout,
-    runtime: Address,
+    pub(super) runtime: Address,
     pthread_tid: PthreadTid,
 }
 
@@ -217,7 +217,7 @@ impl<M: Memory> Interpreter<M> {
     }
 
     /// The interpreters with their numbers.
-    fn interpreters(&self) -> Result<Vec<(Address, u32)>, Invalid> {
+    pub(super) fn interpreters(&self) -> Result<Vec<(Address, u32)>, Invalid> {
         let (reader, at) = (self.reader(), &self.layout.at);
         let mut found = Vec::new();
         let mut next = reader.pointer(self.runtime.offset(at.runtime.interpreters_head))?;
@@ -256,13 +256,11 @@ impl<M: Memory> Interpreter<M> {
 
     /// The namespace of a module of the main interpreter.
     fn module(&self, name: &str) -> Result<Option<Address>, Invalid> {
-        let reader = self.reader();
         let (main, _) = self
             .interpreters()?
             .into_iter()
             .find(|(_, number)| *number == 0)
             .ok_or(Invalid::Not("main interpreter"))?;
-        let modules = reader.pointer(main.offset(self.layout.at.interpreter.modules))?;
-        reader.dict_item(modules, name)?.map(|module| reader.module_dict(module)).transpose()
+        self.reader().module_of(main, name)
     }
 }

@@ -309,8 +309,18 @@ impl<M: Memory> Reader<'_, M> {
         }
     }
 
+    /// The namespace of a module of an interpreter.
+    pub(super) fn module_of(
+        &self,
+        interpreter: Address,
+        name: &str,
+    ) -> Result<Option<Address>, Invalid> {
+        let modules = self.pointer(interpreter.offset(self.layout.at.interpreter.modules))?;
+        self.dict_item(modules, name)?.map(|module| self.module_dict(module)).transpose()
+    }
+
     /// The namespace of a module.
-    pub(super) fn module_dict(&self, module: Address) -> Result<Address, Invalid> {
+    fn module_dict(&self, module: Address) -> Result<Address, Invalid> {
         self.pointer(module.offset(self.layout.at.module.dict))
     }
 }

@@ -7,9 +7,11 @@ mod pace;
 mod process;
 mod schedule;
 mod symbols;
+mod tasks;
 mod thread;
 mod threads;
 mod woken;
 
 pub use self::pace::{Pace, Tick, monotonic_now, own_cpu_time, raise_priority};
 pub use self::process::{AttachError, ProcessSampler, Stopped};
+pub use self::tasks::{TaskSampler, TasksError};

@@ -14,7 +14,8 @@ use crate::profile::{
     AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
 use crate::sampler::{
-    AttachError, Pace, ProcessSampler, Stopped, Tick, monotonic_now, own_cpu_time, raise_priority,
+    AttachError, Pace, ProcessSampler, Stopped, TaskSampler, TasksError, Tick, monotonic_now,
+    own_cpu_time, raise_priority,
 };
 use crate::target::{Process, ProcessState, syscall_name};
 use crate::waits::deadlocks;
@@ -224,6 +225,18 @@ impl<'c> Session<'c> {
         shown
     }
 
+    /// What every thread does now, and every task.
+    ///
+    /// # Errors
+    /// When the tasks cannot be read.
+    pub fn snapshot_of_tasks(&mut self) -> Result<Snapshot, TasksError> {
+        let mut snapshot = self.snapshot();
+        let mut sampler = TaskSampler::attach(self.sampler.process())?;
+        snapshot.time = monotonic_now();
+        snapshot.tasks = Some(sampler.sample(&mut snapshot.tables)?);
+        Ok(snapshot)
+    }
+
     /// The last sample as a snapshot.
     fn shown(&self) -> Snapshot {
         let threads =
@@ -241,6 +254,7 @@ impl<'c> Session<'c> {
             missed: self.sample.failures.iter().map(|(thread, _)| *thread).collect(),
             waits: Vec::new(),
             deadlocks: Vec::new(),
+            tasks: None,
         }
     }
 

@@ -17,3 +17,4 @@ mod pyconc;
 mod pythons;
 mod recordings;
 mod stacks;
+mod tasks;

@@ -28,7 +28,7 @@ const TABLES: [(&str, &str); 9] = [
 macro_rules! offsets {
     ($(#[$doc:meta])* $name:ident { $($field:ident),* $(; $($optional:ident),*)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Deserialize)]
+        #[derive(Debug, Clone, Default, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(in crate::python) struct $name {
             $(pub $field: u64,)*
@@ -36,6 +36,8 @@ macro_rules! offsets {
         }
     };
 }
+
+pub(super) use offsets;
 
 offsets!(/// `_PyRuntimeState`; `gil` up to 3.11.
     Runtime { interpreters_head; gil });
@@ -143,16 +145,17 @@ pub(super) fn table(series: &str) -> Option<Table> {
     text.parse().ok()
 }
 
-/// Replaces in `table` what its `debug_offsets` section says that the interpreter publishes.
+/// Replaces in `table` what its `section` says that is published at `address`.
 pub(super) fn overlay_published(
     table: &mut Table,
+    section: &str,
     memory: &impl Memory,
-    runtime: Address,
+    address: Address,
 ) -> Result<(), LayoutError> {
-    let Some(Value::Table(published)) = table.remove("debug_offsets") else { return Ok(()) };
+    let Some(Value::Table(published)) = table.remove(section) else { return Ok(()) };
     let size = published.get("size").and_then(Value::as_integer).unwrap_or(0);
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-    memory.read(&[Span { address: runtime, len: bytes.len() }], &mut bytes)?;
+    memory.read(&[Span { address, len: bytes.len() }], &mut bytes)?;
     let places = published.get("fields").and_then(Value::as_table).into_iter().flatten();
     for (name, place) in places {
         let place = place.as_integer().and_then(|place| usize::try_from(place).ok());

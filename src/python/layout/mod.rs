@@ -1,9 +1,12 @@
 //! Where CPython keeps what: one value per version. Behaviour that differs is an enum, matched once.
 
+mod asyncio;
 mod fields;
 
 use std::fmt;
 
+pub use self::asyncio::AsyncioLayout;
+pub(in crate::python) use self::asyncio::{GeneratorFrame, RunningLoop, StackTop, TaskList};
 use self::fields::Fields;
 use crate::model::Address;
 use crate::target::{Memory, ReadError, Span};
@@ -188,7 +191,7 @@ impl Layout {
         runtime: Address,
     ) -> Result<Self, LayoutError> {
         let mut table = fields::table(&version.series()).ok_or(LayoutError::Unknown(version))?;
-        fields::overlay_published(&mut table, memory, runtime)?;
+        fields::overlay_published(&mut table, "debug_offsets", memory, runtime)?;
         let at = Fields::try_from(table).map_err(LayoutError::Implausible)?;
         Ok(Self::with_fields(version, at))
     }

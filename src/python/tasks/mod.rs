@@ -1,0 +1,352 @@
+//! asyncio from outside: every running loop, all its tasks, what they await and who awaits them.
+
+mod awaited;
+mod chain;
+mod codes;
+mod current;
+mod find;
+mod kinds;
+mod moment;
+mod scopes;
+mod suspended;
+mod task;
+mod told;
+
+pub use self::current::{CurrentTask, CurrentTasks};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use self::chain::Chain;
+use self::find::Listed;
+use self::kinds::Kind;
+use self::moment::Moment;
+use self::task::RawTask;
+use super::interpreter::{Interpreter, PythonThread};
+use super::layout::{AsyncioLayout, LayoutError, TaskList};
+use super::object::{Invalid, Reader};
+use crate::model::{
+    Address, Awaiter, EventLoopInfo, LoopKind, Relation, StackId, Tables, Task, TaskState, Tasks,
+};
+use crate::target::{Memory, PageCache, Process};
+
+/// Attempts to read lists of tasks that change meanwhile.
+const ATTEMPTS: usize = 5;
+/// Loops that are told of.
+const MOST_LOOPS: usize = 1 << 10;
+/// Words of a loop of another kind in which its queue is looked for.
+const LOOP_WORDS: u64 = 64;
+
+/// The asyncio of one process.
+#[derive(Debug, Clone)]
+pub struct Asyncio {
+    layout: AsyncioLayout,
+}
+
+impl Asyncio {
+    /// Finds out how the asyncio of a process is laid out: by the tables, and since 3.14 by what it
+    /// publishes itself in the section `.AsyncioDebug` of the program or of its extension module.
+    ///
+    /// # Errors
+    /// When the version is not known, or what is published makes no sense.
+    pub fn find<M: Memory>(
+        process: &Process,
+        python: &Interpreter<M>,
+    ) -> Result<Self, LayoutError> {
+        let reader = python.reader();
+        let version = reader.layout.version;
+        let layout = AsyncioLayout::of(version, reader.memory, python.runtime, None)?;
+        let layout = match layout.task_list {
+            TaskList::Sets => layout,
+            TaskList::Linked { .. } => {
+                let debug = published(process);
+                AsyncioLayout::of(version, reader.memory, python.runtime, debug)?
+            }
+        };
+        Ok(Self { layout })
+    }
+
+    /// The layout.
+    pub fn layout(&self) -> &AsyncioLayout {
+        &self.layout
+    }
+
+    /// All loops and tasks. `threads` are the interpreter's thread states.
+    ///
+    /// # Errors
+    /// When the lists of tasks change at every attempt to read them.
+    pub fn tasks<M: Memory>(
+        &self,
+        python: &Interpreter<M>,
+        threads: &[PythonThread],
+        tables: &mut Tables,
+    ) -> Result<Tasks, Invalid> {
+        let Reader { memory, layout } = python.reader();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let pages = PageCache::new(memory);
+            let reader = Reader { memory: &pages, layout };
+            let moment = Moment::new(reader, &self.layout, tables);
+            match Snapshot::new(moment).take(&python.interpreters()?, threads) {
+                Err(_) if attempt < ATTEMPTS => {}
+                taken => return taken,
+            }
+        }
+    }
+}
+
+/// Where asyncio publishes its offsets.
+fn published(process: &Process) -> Option<Address> {
+    let maps = process.maps().ok()?;
+    let mut seen = None;
+    maps.iter()
+        .filter(|mapping| {
+            let name = mapping.path.as_deref().and_then(|path| path.file_name()?.to_str());
+            let likely = name.is_some_and(|name| {
+                ["_asyncio", "python", "libpython"].iter().any(|prefix| name.starts_with(prefix))
+            });
+            let new = seen != mapping.path;
+            seen.clone_from(&mapping.path);
+            likely && new
+        })
+        .find_map(|mapping| process.elf(mapping).ok()?.section(".AsyncioDebug"))
+        .map(|section| section.address)
+}
+
+/// A snapshot in the making.
+struct Snapshot<'a, M> {
+    moment: Moment<'a, M>,
+    tasks: Tasks,
+    /// Indices by address.
+    loops: FxHashMap<Address, u32>,
+    by_address: FxHashMap<Address, u32>,
+    /// The thread of each loop that runs a task, by the task.
+    running: FxHashMap<Address, PythonThread>,
+}
+
+impl<'a, M: Memory> Snapshot<'a, M> {
+    fn new(moment: Moment<'a, M>) -> Self {
+        Self {
+            moment,
+            tasks: Tasks::default(),
+            loops: FxHashMap::default(),
+            by_address: FxHashMap::default(),
+            running: FxHashMap::default(),
+        }
+    }
+
+    fn take(
+        mut self,
+        interpreters: &[(Address, u32)],
+        threads: &[PythonThread],
+    ) -> Result<Tasks, Invalid> {
+        let mut listed = Listed::default();
+        for &(interpreter, number) in interpreters {
+            let own = || threads.iter().filter(move |thread| thread.interpreter == number);
+            // A thread that is being made or ends is no reason to fail.
+            let _ = self.running_loops(interpreter, own());
+            self.moment.list(interpreter, own().map(|thread| thread.address), &mut listed)?;
+        }
+        self.tasks.truncated = listed.truncated;
+        let raw = self.read_all(&listed.tasks);
+        self.connect(&raw);
+        Ok(self.tasks)
+    }
+
+    /// The loops that run, and the task that each runs.
+    fn running_loops<'t>(
+        &mut self,
+        interpreter: Address,
+        threads: impl Iterator<Item = &'t PythonThread>,
+    ) -> Result<(), Invalid> {
+        let (reader, layout) = (self.moment.reader, self.moment.layout);
+        let dict = find::current_tasks(reader, layout, interpreter)?;
+        for thread in threads {
+            let Ok(running) = find::running_loop(reader, layout, thread.address) else { continue };
+            if running.is_null() {
+                continue;
+            }
+            let Some(index) = self.event_loop(running) else { continue };
+            if let Some(info) = self.tasks.loops.get_mut(index as usize) {
+                info.tid = Some(thread.tid);
+            }
+            let current = find::current_task(reader, layout, thread.address, running, dict);
+            if let Some(task) = current.ok().filter(|task| !task.is_null()) {
+                self.running.insert(task, *thread);
+            }
+        }
+        Ok(())
+    }
+
+    /// The index of a loop.
+    fn event_loop(&mut self, address: Address) -> Option<u32> {
+        if let Some(known) = self.loops.get(&address) {
+            return Some(*known);
+        }
+        if self.loops.len() >= MOST_LOOPS {
+            return None;
+        }
+        let info = self.loop_info(address).ok()?;
+        let index = u32::try_from(self.tasks.loops.len()).ok()?;
+        self.tasks.loops.push(info);
+        self.loops.insert(address, index);
+        Some(index)
+    }
+
+    fn loop_info(&mut self, address: Address) -> Result<EventLoopInfo, Invalid> {
+        let moment = &mut self.moment;
+        let reader = moment.reader;
+        let r#type = moment.type_info(address)?;
+        let is = |name: &str| r#type.names.iter().any(|known| &**known == name);
+        let kind = if is("uvloop.loop.Loop") {
+            LoopKind::Uvloop
+        } else if is("BaseEventLoop") {
+            LoopKind::Asyncio
+        } else {
+            LoopKind::Other
+        };
+        let size = |object: Address| reader.word(object.offset(reader.layout.at.object.size)).ok();
+        let attribute = |name| reader.attribute(address, name).ok().flatten().and_then(size);
+        let ready = match kind {
+            LoopKind::Asyncio => attribute("_ready"),
+            // Its only deque.
+            LoopKind::Uvloop | LoopKind::Other => {
+                let head = moment.head();
+                let words = reader.words(address.offset(head), LOOP_WORDS).unwrap_or_default();
+                let is_deque = |word: &&u64| {
+                    **word & 7 == 0
+                        && moment
+                            .type_info(Address(**word))
+                            .is_ok_and(|info| info.name() == "collections.deque")
+                };
+                let queue = words.iter().filter(|word| **word != 0).find(is_deque);
+                queue.and_then(|queue| size(Address(*queue)))
+            }
+        };
+        Ok(EventLoopInfo {
+            address,
+            tid: None,
+            kind,
+            type_name: r#type.name().into(),
+            current: None,
+            ready,
+            timers: attribute("_scheduled"),
+        })
+    }
+
+    /// Reads the tasks themselves, with their chains.
+    fn read_all(&mut self, listed: &[Address]) -> Vec<RawTask> {
+        let mut read = Vec::with_capacity(listed.len());
+        let (mut buffer, mut chain) = (Vec::new(), Chain::default());
+        for address in listed {
+            match self.read_one(*address, &mut buffer, &mut chain) {
+                Ok((raw, task)) => {
+                    let index = u32::try_from(read.len()).unwrap_or(u32::MAX);
+                    self.by_address.insert(*address, index);
+                    self.tasks.tasks.push(task);
+                    read.push(raw);
+                }
+                Err(_) => self.tasks.missed += 1,
+            }
+        }
+        read
+    }
+
+    fn read_one(
+        &mut self,
+        address: Address,
+        buffer: &mut Vec<u8>,
+        chain: &mut Chain,
+    ) -> Result<(RawTask, Task), Invalid> {
+        let moment = &mut self.moment;
+        if moment.kind(address)? != Kind::Task {
+            return Err(Invalid::Not("task"));
+        }
+        let raw = RawTask::read(moment.reader, moment.layout, address, buffer)?;
+        let name = moment.task_name(&raw)?;
+        let thread = self.running.get(&address).copied();
+        let state = moment.state_of(&raw, thread.is_some());
+        let mut task = Task {
+            address,
+            name: name.into(),
+            state,
+            event_loop: None,
+            chain: StackId::EMPTY,
+            awaits: None,
+            awaited_by: Vec::new(),
+            cancel_requests: raw.cancel_requests.max(u32::from(raw.must_cancel)),
+            deadline: None,
+            holds: Vec::new(),
+        };
+        if raw.pending {
+            moment.chain(raw.coroutine, chain)?;
+            let scopes = moment.scopes(chain);
+            task.deadline = scopes.deadline;
+            task.holds = scopes.holds;
+            let outermost = chain.links.first().map(|link| link.at.frame);
+            let running = thread
+                .zip(outermost)
+                .and_then(|(thread, outermost)| moment.running_stack(&thread, outermost));
+            task.chain = running.unwrap_or_else(|| moment.stack_of(chain));
+            let waits = thread.is_none() && !raw.waits_for.is_null();
+            if waits && !moment.is_done(raw.waits_for) {
+                task.awaits = moment.awaited(chain, raw.waits_for);
+            }
+        }
+        task.event_loop = self.event_loop(raw.event_loop);
+        Ok((raw, task))
+    }
+
+    /// Connects tasks with those that wait for them, and loops with the tasks that they run.
+    fn connect(&mut self, raw: &[RawTask]) {
+        let published = matches!(self.moment.layout.task_list, TaskList::Linked { .. });
+        for (index, raw) in raw.iter().enumerate() {
+            if !raw.pending {
+                continue;
+            }
+            let told = self.moment.told(raw.address);
+            let relation = |task: Address| {
+                told.iter().find(|told| told.task == task).map(|told| told.relation)
+            };
+            let mut awaiters: Vec<(Address, Relation)> = if published {
+                let listed = self.moment.awaiters(raw).unwrap_or_default();
+                let with = |task| (task, relation(task).unwrap_or(Relation::Await));
+                listed.into_iter().map(with).collect()
+            } else {
+                told.iter().map(|told| (told.task, told.relation)).collect()
+            };
+            let mut seen = FxHashSet::default();
+            awaiters.retain(|(task, _)| seen.insert(*task));
+            let awaiters = awaiters.into_iter().filter_map(|(task, relation)| {
+                Some(Awaiter { task: *self.by_address.get(&task)?, relation })
+            });
+            let awaited_by = awaiters.collect();
+            if let Some(task) = self.tasks.tasks.get_mut(index) {
+                task.awaited_by = awaited_by;
+            }
+        }
+        for task in self.running.keys() {
+            let Some(index) = self.by_address.get(task) else { continue };
+            let its_loop = self.tasks.get(*index).and_then(|task| task.event_loop);
+            if let Some(info) = its_loop.and_then(|at| self.tasks.loops.get_mut(at as usize)) {
+                info.current = Some(*index);
+            }
+        }
+    }
+}
+
+impl<M: Memory> Moment<'_, M> {
+    fn state_of(&mut self, task: &RawTask, runs: bool) -> TaskState {
+        if !task.pending {
+            TaskState::Done
+        } else if runs {
+            TaskState::Running
+        } else if task.must_cancel || task.cancel_requests > 0 {
+            TaskState::Cancelling
+        } else if task.waits_for.is_null() || self.is_done(task.waits_for) {
+            TaskState::Ready
+        } else {
+            TaskState::Waiting
+        }
+    }
+}

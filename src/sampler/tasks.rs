@@ -1,0 +1,66 @@
+//! The tasks of a process, on demand: dear to enumerate, and therefore no part of a sample.
+
+use super::process::AttachError;
+use crate::model::{Pid, Tables, Tasks};
+use crate::python::{Asyncio, Interpreter, Invalid, LayoutError, Runtime, Version, is_legacy};
+use crate::target::{Process, ProcessMemory};
+
+/// Why tasks cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum TasksError {
+    /// The process cannot be read at all.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Its Python is too old.
+    #[error("process {pid} runs CPython {version}; tasks are told of CPython 3.8 and later")]
+    TooOld {
+        /// The process.
+        pid: Pid,
+        /// Its version.
+        version: Version,
+    },
+    /// Its lists of tasks changed at every attempt to read them, or are not what they should be.
+    #[error("reading the tasks of process {pid}: {source}")]
+    Unreadable {
+        /// The process.
+        pid: Pid,
+        /// What was wrong.
+        source: Invalid,
+    },
+}
+
+/// Reads the tasks of one process.
+pub struct TaskSampler {
+    process: Process,
+    python: Interpreter<ProcessMemory>,
+    asyncio: Asyncio,
+}
+
+impl TaskSampler {
+    /// Finds the asyncio of a process.
+    ///
+    /// # Errors
+    /// When its Python is not known.
+    pub fn attach(process: &Process) -> Result<Self, TasksError> {
+        let runtime = Runtime::find(process).map_err(AttachError::from)?;
+        if is_legacy(runtime.version) {
+            return Err(TasksError::TooOld { pid: process.pid(), version: runtime.version });
+        }
+        let layout = |error: LayoutError| AttachError::from(error);
+        let python = Interpreter::new(process.memory(), &runtime).map_err(layout)?;
+        let asyncio = Asyncio::find(process, &python).map_err(layout)?;
+        Ok(Self { process: process.clone(), python, asyncio })
+    }
+
+    /// All loops and tasks as they are now; what their ids mean is added to `tables`.
+    ///
+    /// # Errors
+    /// When the lists of tasks change at every attempt to read them.
+    pub fn sample(&mut self, tables: &mut Tables) -> Result<Tasks, TasksError> {
+        let pid = self.process.pid();
+        let failed = |source| TasksError::Unreadable { pid, source };
+        let tids = self.process.tids().unwrap_or_default();
+        let threads = self.python.threads(&tids).map_err(failed)?;
+        self.asyncio.tasks(&self.python, &threads, tables).map_err(failed)
+    }
+}
