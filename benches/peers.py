@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures pyconc against py-spy, austin and CPython's Tachyon on this machine: python3 benches/peers.py
 
-Needs Linux, Python 3.9 or later, the right to read other processes of yours (root where Yama restricts ptrace), and cargo
-if pyconc is not built. py-spy and austin are installed by pip into an environment of their own. Any tool that is missing is
-left out, and the table says so.
+Needs Linux, Python 3.9 or later, the right to read other processes of yours (root where Yama restricts ptrace), and
+cargo if pyconc is not built. py-spy and austin are installed by pip into an environment of their own. Any tool that is
+missing is left out, and the table says so.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--only", action="append", choices=MEASURES, help="measure this only; may be repeated")
     add("--runs", type=int, default=5, help="runs of which the median is shown [%(default)s]")
     add("--seconds", type=float, default=2.0, help="length of a recording [%(default)s]")
-    add("--quick", dest="quick", action=Quick, nargs=0, help="one run of half a second: does it work at all?")
+    add("--quick", action=Quick, nargs=0, help="one run of half a second: does it work at all?")
     add("--long", type=float, default=0, metavar="SECONDS", help="also the endurance run, 600 for the full one")
     add("--python", help="version of Python for py-spy and austin [the newest that both support]")
     add("--venv", type=Path, default=HERE / ".venv", help="where py-spy and austin are installed [%(default)s]")
@@ -106,19 +106,22 @@ def find_tools(venv: Path) -> tuple[list[Tool], list[Tool], list[str]]:
     if austin:
         tools.append(Austin(austin))
     else:
-        missing.append("austin: not installed, or its C library is newer than this machine's and any of PYCONC_BENCH_LOADER")
+        missing.append("austin: not installed, or it needs a newer C library; PYCONC_BENCH_LOADER may name its folder")
     return tools, nonblocking, missing
 
 
 def pair(tools: list[Tool], pythons: dict[str, Path], wanted: Optional[str]) -> list[Peer]:
-    """Each tool with the Python that it is measured on; pyconc with each that another is measured on."""
-    common = [version for version in pythons if not version.endswith("t") and minor(version) <= min(PySpy.newest, Austin.newest)]
-    shared = wanted or max(common, key=minor)
+    """Each tool with the Python that it is measured on; pyconc with each that another is measured on.
+
+    py-spy and austin have the newest Python that both support, Tachyon has its own.
+    """
+    newest = min(PySpy.newest, Austin.newest)
+    common = [version for version in pythons if not version.endswith("t") and minor(version) <= newest]
+    shared = wanted or max(common, key=minor, default="")
     peers = []
     for version in sorted({shared, TACHYON_PYTHON} & set(pythons), key=minor, reverse=True):
         for tool in tools:
-            others = version == TACHYON_PYTHON and version != shared
-            if tool.supports(version) and not (others and isinstance(tool, (PySpy, Austin))):
+            if tool.supports(version) and (version == shared or isinstance(tool, (Pyconc, Tachyon))):
                 peers.append(Peer(tool, version, pythons[version]))
     return peers
 

@@ -1,1 +1,1 @@
-"""Measures pyconc against its peers. To be read in this order: setup, processes, mojo, tools, grid, bench, cost, truth, report."""
+"""Measures pyconc against its peers. Read setup, processes, mojo, tools, grid, bench, cost, truth, report."""

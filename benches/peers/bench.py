@@ -12,9 +12,6 @@ from .processes import BenchError, Child, Finished, Target
 from .setup import say
 from .tools import Tally, Tool
 
-START_UP = 1.2
-"""Seconds that the slowest tool needs to attach; every recording lasts this much longer."""
-
 ATTEMPTS = 3
 
 
@@ -39,7 +36,7 @@ class Program:
 
     label: str
     file: str
-    arguments: tuple
+    arguments: tuple[int, ...]
     threads: int = 1
     extra: float = 0
     """Seconds that tools need more than usually to attach to it."""
@@ -72,7 +69,7 @@ class Bench:
         peers: Optional[list[Peer]] = None,
         runs: int = 0,
     ) -> Grid:
-        """Measures each program with each peer in turn, run after run: what disturbs the machine for long disturbs all."""
+        """Measures each program with each peer in turn, run after run: what disturbs the machine disturbs all."""
         for program in programs:
             for run in range(runs or self.runs):
                 for peer in peers or self.peers:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Callable
 
-Numbers = dict  # of a number's name to its value
+Numbers = dict[str, float]
+"""What one run gave, by name."""
 MISSING = "–"
 
 
@@ -77,4 +78,5 @@ def percent(share: float) -> str:
     """A share of 1 as per cent; a share that is not nothing never looks like it."""
     if 0 < share < 0.00005:
         return "<0.01 %"
-    return f"{100 * share:.2f} %" if 0 < share < 0.01 else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+    digits = 2 if 0 < share < 0.01 else 1 if share < 0.1 else 0
+    return f"{100 * share:.{digits}f} %"

@@ -52,7 +52,7 @@ def tail(path: Path) -> dict[str, str]:
 
 
 def stacks(path: Path) -> Counter[tuple[str, ...]]:
-    """How often each stack was seen, outermost function first; those that austin itself marks as invalid are left out."""
+    """How often each stack was seen, outermost function first, but for those that austin marks as invalid."""
     reader = Reader(path.read_bytes())
     if reader.data[:3] != b"MOJ":
         raise ValueError(f"{path} is not MOJO")

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Optional, Sequence, Union
 
 TARGETS = Path(__file__).resolve().parent.parent / "targets"
-GRACE = 60.0
+GRACE = 20.0
 """Seconds that a profiler has to write its output once it was told to stop."""
+INTERRUPTS = 3
+"""How often it is told: Tachyon can lose a ^C."""
 LIMIT = 120.0
 """Seconds that a target lives at most."""
 
@@ -73,21 +75,24 @@ class Child:
         """Lets it run, counted from its start, then ends it as ^C does and waits for it."""
         ended = self._wait_until(self._start + seconds)
         if ended is None:
-            self.interrupt()
-            return self.finish(GRACE)
+            return self.interrupt()
         return ended
 
-    def interrupt(self) -> None:
-        """Does what ^C does."""
-        if self._process.returncode is None:
-            self._interrupted = True
+    def interrupt(self) -> Finished:
+        """Does what ^C does, and waits for its end."""
+        self._interrupted = True
+        for _ in range(INTERRUPTS):
             os.kill(self.pid, signal.SIGINT)
+            ended = self._wait_until(time.perf_counter() + GRACE)
+            if ended is not None:
+                return ended
+        raise self._silent(INTERRUPTS * GRACE)
 
     def finish(self, timeout: float) -> Finished:
         """Waits for its end, for `timeout` seconds at most."""
         ended = self._wait_until(time.perf_counter() + timeout)
         if ended is None:
-            raise BenchError(f"did not end within {timeout:.0f} s: {' '.join(self.command)}")
+            raise self._silent(timeout)
         return ended
 
     def rss(self) -> int:
@@ -110,13 +115,16 @@ class Child:
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
         self._output.seek(0)
         text = self._output.read().decode(errors="replace")
-        # Tools differ in what they return after ^C (austin 254); whether they wrote a recording is seen when it is read.
+        # After ^C some return other codes (austin 254); whether they wrote a recording is seen when it is read.
         if code < 0 or code > 0 and not self._interrupted:
             raise BenchError(f"exit code {code}: {' '.join(self.command)}\n{text[-2000:]}")
         return Finished(text, usage.ru_utime + usage.ru_stime, wall, self._peak_rss(usage))
 
+    def _silent(self, seconds: float) -> BenchError:
+        return BenchError(f"did not end within {seconds:.0f} s: {' '.join(self.command)}")
+
     def _peak_rss(self, usage: resource.struct_rusage) -> int:
-        # Linux carries ru_maxrss over exec: a child's begins at the size of this harness, and tells something only beyond it.
+        # Linux carries ru_maxrss over exec: a child's begins at the size of this harness, and counts only beyond it.
         # VmHWM begins anew, but cannot be read once the process has ended.
         carried = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         exact = usage.ru_maxrss * 1024 if usage.ru_maxrss > carried else 0

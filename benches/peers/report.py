@@ -1,4 +1,4 @@
-"""Keeps results: RESULTS.json has every run, RESULTS.md the medians. A measure that was not run again keeps its old ones."""
+"""Keeps results: every run in RESULTS.json, medians in RESULTS.md. A measure that was not run again keeps its old."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from .grid import Grid, table
 from .setup import machine
@@ -14,9 +15,12 @@ from .tools import Tool
 
 HEAD = """# pyconc and its peers
 
-Made by `python3 benches/peers.py`; every run is in [RESULTS.json](RESULTS.json). Tools take turns on the same machine, each
-on a new target; cells are medians. The number behind a tool's name is the Python of its target: Tachyon, which is
-`profiling.sampling` of Python 3.15, reads only its own version, and austin none newer than 3.14. A – was not measured.
+Made by `python3 benches/peers.py`; every run is in [RESULTS.json](RESULTS.json). Tools take turns on the same
+machine, each on a new target; cells are medians. The number behind a tool's name is the Python of its target:
+Tachyon, which is `profiling.sampling` of Python 3.15, reads only its own version, and austin none newer than 3.14.
+A – was not measured.
+
+A sample is one look at all threads of the process, whatever a tool itself counts; what it rejected does not count.
 
 """
 
@@ -27,9 +31,9 @@ class Outcome:
 
     sections: list[str]
     """Markdown."""
-    runs: list[dict]
+    runs: list[dict[str, Any]]
     """The numbers of every run, by row and column."""
-    conditions: dict
+    conditions: dict[str, str]
     """Date, machine, tools, and how long and how often."""
     failures: list[str] = field(default_factory=list)
 
@@ -51,14 +55,14 @@ def outcome(grids: list[Grid], tools: list[Tool], missing: list[str], runs: int,
 
 def merge(path: Path, order: list[str], fresh: dict[str, Outcome]) -> None:
     """Writes RESULTS.json and RESULTS.md, with those measures renewed that are fresh."""
-    kept: dict[str, dict] = json.loads(path.read_text()) if path.exists() else {}
+    kept: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
     kept.update({name: asdict(outcome) for name, outcome in fresh.items()})
     kept = {name: kept[name] for name in order if name in kept}
     path.write_text(json.dumps(kept, indent=1) + "\n")
     path.with_suffix(".md").write_text(HEAD + _conditions(kept) + "".join(_sections(kept)))
 
 
-def _conditions(kept: dict[str, dict]) -> str:
+def _conditions(kept: dict[str, dict[str, Any]]) -> str:
     names = ["CPU", "CPUs", "memory", "kernel", "tools", "missing"]
     lines = []
     for name in names:
@@ -72,5 +76,5 @@ def _conditions(kept: dict[str, dict]) -> str:
     return table(["", ""], lines) + "\n\n" + measured + "\n"
 
 
-def _sections(kept: dict[str, dict]) -> list[str]:
+def _sections(kept: dict[str, dict[str, Any]]) -> list[str]:
     return ["\n" + section for outcome in kept.values() for section in outcome["sections"]]

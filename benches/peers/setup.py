@@ -38,7 +38,7 @@ def venv(folder: Path) -> Path:
     if not all((commands / tool).exists() for tool in ("py-spy", "austin")):
         say(f"installing py-spy and austin into {folder}")
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=BUILD_LIMIT)
-        pip = [commands / "python", "-m", "pip", "install", "--quiet", "py-spy", "austin-dist"]
+        pip = [str(commands / "python"), "-m", "pip", "install", "--quiet", "py-spy", "austin-dist"]
         if subprocess.run(pip, timeout=BUILD_LIMIT).returncode != 0:
             say("pip could not install them all; what is missing is left out")
     return commands

@@ -12,12 +12,13 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from . import mojo
 from .setup import answer
 
-Stack = tuple  # of function names, outermost first
+Stack = tuple[str, ...]
+"""Functions, outermost first."""
 MAX_RATE = 1_000_000
 """Samples a second that stand for "as many as possible" where a tool has no word for it."""
 
@@ -80,9 +81,10 @@ class Pyconc(Tool):
     def record(self, pid: int, rate: Optional[int], output: Path) -> list[str]:
         return [self.binary, "record", "-r", str(rate or "max"), "-o", f"{output}", "-f", "pyconc", str(pid)]
 
-    def report(self, output: Path) -> dict:
+    def report(self, output: Path) -> dict[str, Any]:
         """The report of a recording."""
-        return json.loads(answer(self.binary, "report", "-f", "json", output) or "{}")
+        report: dict[str, Any] = json.loads(answer(self.binary, "report", "-f", "json", output) or "{}")
+        return report
 
     def tally(self, output: Path, text: str, threads: int) -> Tally:
         quality = self.report(output)["quality"]

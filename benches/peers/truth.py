@@ -47,7 +47,7 @@ def _torn(bench: Bench, program: Program, peer: Peer, target: Target) -> Numbers
 
 
 def possible(stack: Stack, depth: int) -> bool:
-    """Whether a stack is <module>, main, and then an unbroken beginning of one chain; what is no function is left out."""
+    """Whether a stack is <module>, main, and an unbroken beginning of one chain; what is no function is left out."""
     names = [name for name in stack if name == "<module>" or not name.startswith("<")]
     chains = (
         ["<module>", "main", *(f"{name}_{number:02}" for number in range(depth)), f"{name}_leaf"]
@@ -60,9 +60,9 @@ def gil_shares(bench: Bench) -> list[Grid]:
     """pyconc's shares of four spinners against their own counts, on every Python found that has a GIL."""
     grid = Grid(
         "GIL shares, four spinners",
-        "Each spinner's share of all turns that the four counted is the truth, about 25 %. Shown is how far the share\n"
-        "of samples in which it runs is from that at most, and the share in which it wants the GIL from the rest, about\n"
-        "75 %. In percentage points, at 1 kHz.",
+        "Each spinner's share of all turns that the four counted is the truth, about 25 %. Shown is how far the\n"
+        "share of samples in which it runs is from that at most, and the share in which it wants the GIL from the\n"
+        "rest, about 75 %. In percentage points, at 1 kHz.",
         lambda cell: f"{100 * cell['running']:.1f} / {100 * cell['waiting']:.1f} points",
         ["pyconc, running / wants the GIL"],
         corner="Python",
@@ -88,7 +88,6 @@ def _shares(bench: Bench, program: Program, peer: Peer, target: Target) -> Numbe
         time.sleep(3 * bench.seconds)
         after = target.ask("counts")
         child.interrupt()
-        child.finish(60)
     turns = [end - start for start, end in zip(before, after)]
     threads = peer.tool.report(output)["threads"]
     spinners = sorted((thread for thread in threads if thread["cpu_seconds"] > 0.1), key=lambda thread: thread["tid"])

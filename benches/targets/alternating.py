@@ -1,7 +1,8 @@
 """Two chains of calls in turn: alternating.py DEPTH LEAF_MICROSECONDS.
 
 `a_00` calls `a_01` and so on to `a_leaf`, and then the same with `b`, whose frames are larger and so lie elsewhere. A
-stack which has functions of both, or in which anything but `a_06` was called by `a_05`, never was: it mixes two moments.
+stack which has functions of both, or in which anything but `a_06` was called by `a_05`, never was: it mixes two
+moments.
 """
 
 import sys
