@@ -38,6 +38,8 @@ MEASURES: dict[str, Callable[[Bench], list[Grid]]] = {
 def main() -> int:
     """Returns 0, or 1 when a run failed."""
     options = arguments().parse_args()
+    # A shell's background job ignores ^C and so would Tachyon, its grandchild; a handler here undoes that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tools, nonblocking, missing = find_tools(options.venv)
     pythons = setup.pythons()

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Optional, Sequence, Union
 
 TARGETS = Path(__file__).resolve().parent.parent / "targets"
-GRACE = 20.0
+GRACE = 60.0
 """Seconds that a profiler has to write its output once it was told to stop."""
-INTERRUPTS = 3
-"""How often it is told: Tachyon can lose a ^C."""
 LIMIT = 120.0
 """Seconds that a target lives at most."""
 
@@ -81,18 +79,15 @@ class Child:
     def interrupt(self) -> Finished:
         """Does what ^C does, and waits for its end."""
         self._interrupted = True
-        for _ in range(INTERRUPTS):
+        if self._process.returncode is None:
             os.kill(self.pid, signal.SIGINT)
-            ended = self._wait_until(time.perf_counter() + GRACE)
-            if ended is not None:
-                return ended
-        raise self._silent(INTERRUPTS * GRACE)
+        return self.finish(GRACE)
 
     def finish(self, timeout: float) -> Finished:
         """Waits for its end, for `timeout` seconds at most."""
         ended = self._wait_until(time.perf_counter() + timeout)
         if ended is None:
-            raise self._silent(timeout)
+            raise BenchError(f"did not end within {timeout:.0f} s: {' '.join(self.command)}")
         return ended
 
     def rss(self) -> int:
@@ -119,9 +114,6 @@ class Child:
         if code < 0 or code > 0 and not self._interrupted:
             raise BenchError(f"exit code {code}: {' '.join(self.command)}\n{text[-2000:]}")
         return Finished(text, usage.ru_utime + usage.ru_stime, wall, self._peak_rss(usage))
-
-    def _silent(self, seconds: float) -> BenchError:
-        return BenchError(f"did not end within {seconds:.0f} s: {' '.join(self.command)}")
 
     def _peak_rss(self, usage: resource.struct_rusage) -> int:
         # Linux carries ru_maxrss over exec: a child's begins at the size of this harness, and counts only beyond it.
