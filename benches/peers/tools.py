@@ -162,7 +162,7 @@ class Tachyon(Tool):
     """CPython's own `profiling.sampling`, which attaches to its own version only."""
 
     name = "Tachyon"
-    start_up = 1.2
+    start_up = 2.0
 
     def __init__(self, python: Path, version: str) -> None:
         self.python, self.own = str(python), version
