@@ -89,7 +89,7 @@ def attempt(grid: Grid, program: Program, peer: Peer, measure: Measure) -> None:
             with Target(peer.python, program.file, *program.arguments) as target:
                 grid.add(program.label, peer.name, **measure(program, peer, target))
             return
-        except (BenchError, OSError, ValueError, KeyError) as error:
+        except (BenchError, OSError, LookupError, ArithmeticError, ValueError) as error:
             reason = error
             say(f"  failed: {error}")
     grid.fail(program.label, peer.name, reason)

@@ -33,7 +33,7 @@ def cpu_per_sample(bench: Bench) -> list[Grid]:
     highest = Grid(
         "CPU per sample, at the highest rate the tool reaches",
         "µs of the profiler's CPU for a sample of all threads of the process, (samples a second; rejected).\n"
-        "A long recording less a short one, so that attaching is not in it. Rejected samples do not count.",
+        "What a recording at one sample a second takes is subtracted, so that attaching is not in it.",
         lambda cell: f"{number(cell['us'])} ({number(cell['rate'])}/s; {percent(cell['rejected'])})",
         columns,
     )
@@ -49,21 +49,17 @@ def cpu_per_sample(bench: Bench) -> list[Grid]:
 
 
 def _cpu(bench: Bench, rate: Optional[int], program: Program, peer: Peer, target: Target) -> Numbers:
-    ends = []
-    first = start_up(peer, program)
+    attaching = start_up(peer, program)
+    # One sample a second: what is left is the cost of attaching, and of writing a recording.
+    fixed = record(peer, target, 1, attaching, bench.output())
+    output = bench.output()
     length = bench.seconds * (1 if rate is None else 3)
-    for seconds in (first, first + length):
-        output = bench.output()
-        ended = record(peer, target, rate, seconds, output)
-        ends.append((ended, counted(peer, program, ended, output)))
-    (short, few), (long, many) = ends
-    samples = many.samples - few.samples
-    if samples <= 0:
-        raise ValueError(f"{many.samples:.0f} samples in the long recording, {few.samples:.0f} in the short one")
+    ended = record(peer, target, rate, attaching + length, output)
+    tally = counted(peer, program, ended, output)
     return {
-        "us": (long.cpu - short.cpu) * 1e6 / samples,
-        "rate": samples / length,
-        "rejected": many.rejected,
+        "us": (ended.cpu - fixed.cpu) * 1e6 / tally.samples,
+        "rate": tally.samples / (tally.seconds or attaching + length),
+        "rejected": tally.rejected,
     }
 
 

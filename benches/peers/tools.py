@@ -31,6 +31,8 @@ class Tally:
     """Samples of the whole process that were kept."""
     rejected: float
     """Share of those tried that the tool rejected, 0 to 1."""
+    seconds: float = 0
+    """How long it sampled, 0 where the tool does not say."""
 
 
 class Tool(ABC):
@@ -88,7 +90,7 @@ class Pyconc(Tool):
 
     def tally(self, output: Path, text: str, threads: int) -> Tally:
         quality = self.report(output)["quality"]
-        return Tally(quality["thread_samples"] / threads, quality["rejected_share"])
+        return Tally(quality["thread_samples"] / threads, quality["rejected_share"], quality["seconds"])
 
     def first_stack(self, pid: int, output: Path) -> list[str]:
         return [self.binary, "dump", str(pid)]
@@ -148,8 +150,9 @@ class Austin(Tool):
         return [*self.command, "--interval", f"{interval}us", "--output", f"{output}", "--pid", str(pid)]
 
     def tally(self, output: Path, text: str, threads: int) -> Tally:
-        errors, count = map(int, mojo.tail(output)["errors"].split("/"))
-        return Tally((count - errors) / threads, errors / max(1, count))
+        metadata = mojo.tail(output)
+        errors, count = map(int, metadata["errors"].split("/"))
+        return Tally((count - errors) / threads, errors / max(1, count), int(metadata["duration"]) / 1e6)
 
     def first_stack(self, pid: int, output: Path) -> list[str]:
         return [*self.command, "--where", str(pid)]
@@ -180,12 +183,13 @@ class Tachyon(Tool):
         return self._attach(pid, rate or MAX_RATE, output, "--collapsed")
 
     def tally(self, output: Path, text: str, threads: int) -> Tally:
-        captured = re.search(r"Captured ([\d,.]+) samples?", text)
+        captured = re.search(r"Captured ([\d,.]+) samples? in ([\d.]+) seconds", text)
         errors = re.search(r"Error rate: ([\d.]+)", text)
         if not captured or not errors:
             raise ValueError(f"Tachyon did not say its samples: {text[-300:]}")
         rejected = float(errors[1]) / 100
-        return Tally(float(captured[1].replace(",", "")) * (1 - rejected), rejected)
+        samples = float(captured[1].replace(",", "")) * (1 - rejected)
+        return Tally(samples, rejected, float(captured[2]))
 
     def first_stack(self, pid: int, output: Path) -> list[str]:
         return [self.python, "-m", "profiling.sampling", "dump", str(pid)]
