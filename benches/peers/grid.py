@@ -1,14 +1,24 @@
-"""A table of medians: rows are targets, columns are tools, each cell holds the numbers of every run."""
+"""A table of medians (or means): rows are targets, columns are tools, each cell holds the numbers of every run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median
 from typing import Callable
 
 Numbers = dict[str, float]
 """What one run gave, by name."""
 MISSING = "–"
+
+
+def medians(runs: list[Numbers]) -> Numbers:
+    """The median of each number over the runs."""
+    return {key: median(run[key] for run in runs) for key in runs[0]}
+
+
+def means(runs: list[Numbers]) -> Numbers:
+    """The mean of each number over the runs: what is rare has a median of nothing."""
+    return {key: fmean(run[key] for run in runs) for key in runs[0]}
 
 
 @dataclass
@@ -19,9 +29,10 @@ class Grid:
     note: str
     """What the numbers mean, with units."""
     show: Callable[[Numbers], str]
-    """How a cell's medians are written."""
+    """How what sums up a cell is written."""
     columns: list[str]
     corner: str = "target"
+    summary: Callable[[list[Numbers]], Numbers] = medians
     cells: dict[str, dict[str, list[Numbers]]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -44,12 +55,7 @@ class Grid:
 
     def _row(self, name: str, columns: list[str]) -> list[str]:
         runs = [self.cells[name].get(column) for column in columns]
-        return [name, *(self.show(medians(cell)) if cell else MISSING for cell in runs)]
-
-
-def medians(runs: list[Numbers]) -> Numbers:
-    """The median of each number over the runs."""
-    return {key: median(run[key] for run in runs) for key in runs[0]}
+        return [name, *(self.show(self.summary(cell)) if cell else MISSING for cell in runs)]
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from .bench import Bench, Peer, Program, attempt, counted, start_up
-from .grid import Grid, Numbers, percent
+from .grid import Grid, Numbers, means, percent
 from .processes import Child, Target
 from .setup import say
 from .tools import Pyconc, Stack
@@ -25,9 +25,10 @@ def torn(bench: Bench) -> list[Grid]:
     grid = Grid(
         "Stacks that never were, at 1 kHz",
         "Share of the stacks in the profile which mix two chains of calls or lack a link of one; (share of the\n"
-        "samples that the tool itself rejected).",
+        "samples that the tool itself rejected). Means of the runs.",
         lambda cell: f"{percent(cell['torn'])} ({percent(cell['rejected'])})",
         [peer.name for peer in peers],
+        summary=means,
     )
     return [bench.measure(grid, TORN, partial(_torn, bench), peers)]
 
