@@ -170,6 +170,8 @@ pub struct ThreadSample {
     pub cpu: CpuDelta,
     /// The event loop's word, when the thread runs one.
     pub event_loop: Option<LoopEvidence>,
+    /// Of a thread that waits for the GIL: the thread that had it, where one was seen to.
+    pub gil_holder: Option<ThreadId>,
 }
 
 /// All threads of a process at one tick.

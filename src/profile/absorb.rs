@@ -89,6 +89,9 @@ impl Profile {
         if let Some(thread) = self.threads.get_mut(usize::from(lane.thread)) {
             thread.samples += present;
             thread.held += u64::from(lane.held);
+            for &(holder, samples) in &lane.gil_waits {
+                *thread.gil_waits.entry(holder).or_default() += u64::from(samples);
+            }
             add(&mut thread.cpu, lane.cpu);
             add(&mut thread.queued, lane.queued);
             if lane.event_loop {

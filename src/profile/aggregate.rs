@@ -38,6 +38,8 @@ pub struct ThreadProfile {
     pub states: FxHashMap<(StateId, bool), u64>,
     /// At how many samples it had the GIL.
     pub held: u64,
+    /// At how many samples it waited for the GIL while another thread had it, by that thread.
+    pub gil_waits: FxHashMap<ThreadId, u64>,
     /// Its CPU time.
     pub cpu: Nanos,
     /// Its time in run queues.

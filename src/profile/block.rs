@@ -51,6 +51,9 @@ pub struct Lane {
     pub runs: Vec<Run>,
     /// At how many samples it had the GIL (or was attached, when free-threaded).
     pub held: u32,
+    /// At how many samples it waited for the GIL while another thread was seen to have it, by that
+    /// thread, in the threads' order.
+    pub gil_waits: Vec<(ThreadId, u32)>,
     /// Its CPU time during the block.
     pub cpu: Nanos,
     /// Its time in run queues during the block.

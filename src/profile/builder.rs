@@ -331,6 +331,7 @@ mod tests {
             attachment: crate::model::Attachment::Detached,
             cpu: crate::model::CpuDelta::default(),
             event_loop: Some(LoopEvidence { epoll: Some(3), step: None }),
+            gil_holder: None,
         });
         trace.cut();
         trace.builder.push(&sample, &[work]);

@@ -130,7 +130,12 @@ fn check_lane(lane: &Lane, samples: usize, lengths: &Lengths) -> Result<(), Abso
             present = present.saturating_add(u64::from(run.samples));
         }
     }
-    let fits = covered <= samples as u64 && u64::from(lane.held) <= present;
+    let mut waited = 0_u64;
+    for &(holder, samples) in &lane.gil_waits {
+        known("thread", holder.0, lengths.threads)?;
+        waited = waited.saturating_add(u64::from(samples));
+    }
+    let fits = waited <= present && covered <= samples as u64 && u64::from(lane.held) <= present;
     if fits && lane.runs.iter().all(|run| run.samples > 0) {
         Ok(())
     } else {

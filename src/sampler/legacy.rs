@@ -98,6 +98,7 @@ impl LegacySampler {
             attachment,
             cpu,
             event_loop: None,
+            gil_holder: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Evidence, at a pace. Invariant: stamps the time, which nothing after it reads; judges nothing.
 
+mod holders;
 mod legacy;
 mod pace;
 mod process;

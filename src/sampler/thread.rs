@@ -204,6 +204,7 @@ impl ThreadSampler {
                 attachment: seen.attachment,
                 cpu,
                 event_loop,
+                gil_holder: None,
             };
             // Being suspended ends without the thread's running.
             let lasts = blocked && !stopped && seen.attachment != Attachment::Suspended;

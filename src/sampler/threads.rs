@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
+use super::holders::find_holders;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
@@ -130,6 +131,7 @@ impl Threads {
         });
         let reader = self.python.reader();
         find_woken(reader, &mut self.gil_waiters, &mut self.threads, sample);
+        find_holders(&self.threads, sample);
         drop(stop);
     }
 

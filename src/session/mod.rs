@@ -18,8 +18,8 @@ use crate::target::{Process, ProcessState, syscall_name};
 /// How often a block is cut: what a crash may lose.
 const BLOCK_LENGTH: Nanos = Nanos::SECOND;
 
-/// Looks a second for a snapshot: near enough for one moment, far enough to tell who runs.
-const SNAPSHOT_RATE: f64 = 200.0;
+/// Looks a second for a snapshot: near enough for one moment, far enough to see who moves.
+const SNAPSHOT_RATE: f64 = 1000.0;
 
 /// How to sample.
 #[derive(Debug, Clone, Copy)]
