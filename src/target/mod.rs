@@ -16,6 +16,7 @@ mod process;
 mod quota;
 mod recorded;
 mod sockets;
+mod stat;
 mod syscalls;
 #[cfg(test)]
 mod testing;
