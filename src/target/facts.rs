@@ -52,7 +52,8 @@ impl Process {
     /// The memory that it occupies, in bytes; 0 when it has ended.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        self.stat().map_or(0, |stat| stat.rss.saturating_mul(rustix::param::page_size() as u64))
+        self.stat()
+            .map_or(0, |stat| stat.resident.saturating_mul(rustix::param::page_size() as u64))
     }
 
     /// The CPU time that all its threads have used, those that ended among them; 0 when it has ended.
@@ -64,7 +65,7 @@ impl Process {
         if let Some(time) = clock.and_then(|clock| clock.now().ok()) {
             return Nanos::from(std::time::Duration::from(time));
         }
-        let ticks = self.stat().map_or(0, |stat| stat.utime.saturating_add(stat.stime));
+        let ticks = self.stat().map_or(0, |stat| stat.user_time.saturating_add(stat.system_time));
         let per_second = rustix::param::clock_ticks_per_second().max(1);
         Nanos(ticks.saturating_mul(Nanos::SECOND.0 / per_second))
     }

@@ -17,6 +17,7 @@ mod process;
 mod quota;
 mod recorded;
 mod sockets;
+mod stat;
 mod syscalls;
 #[cfg(test)]
 mod testing;

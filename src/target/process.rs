@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use procfs::FromRead;
-use procfs::process::{Stat, Status};
+use procfs::process::Status;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -19,6 +19,7 @@ use super::image::ImageFiles;
 use super::maps::{self, Mapping};
 use super::memory::{LiveMemory, Memory, ProcessMemory, ReadError, Span};
 use super::privileges::Denial;
+use super::stat::Stat;
 
 /// Why a process could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +155,7 @@ impl Process {
         if is_zombie(&stat) {
             return Err(OpenError::Zombie { pid });
         }
-        process.start_ticks = stat.starttime;
+        process.start_ticks = stat.start_time;
         process.probe_memory().map_err(failed)?;
         Ok(process)
     }
@@ -276,7 +277,7 @@ impl Process {
     /// Its `stat` file.
     pub(super) fn stat(&self) -> io::Result<Stat> {
         let bytes = self.bytes("stat")?;
-        Stat::from_read(&*bytes).map_err(io::Error::other)
+        Stat::parse(&bytes).ok_or_else(|| io::Error::other("its stat file is in no known form"))
     }
 
     /// Its `status` file.
@@ -311,7 +312,7 @@ fn is_in_use(pid: Pid) -> bool {
 /// A first thread that has ended shows as a zombie too; only when it was the last one is the
 /// process one.
 fn is_zombie(stat: &Stat) -> bool {
-    matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1
+    matches!(stat.state, b'Z' | b'X') && stat.threads <= 1
 }
 
 fn is_readable(descriptor: &OwnedFd) -> bool {
