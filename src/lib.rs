@@ -16,6 +16,8 @@ pub mod catalog;
 
 pub mod classify;
 
+pub mod waits;
+
 pub mod profile;
 
 pub mod diagnose;

@@ -17,18 +17,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sampler", &["model", "target", "python"]),
     ("catalog", &["model"]),
     ("classify", &["model", "catalog"]),
+    ("waits", &["model"]),
     ("profile", &["model"]),
     ("diagnose", &["model", "catalog", "profile"]),
     ("compare", &["model", "profile", "diagnose"]),
     ("output", &["model", "profile", "diagnose", "compare"]),
     ("tui", &["model", "profile", "diagnose"]),
     // `target` for the process that it is handed and for how that ended, no more.
-    ("session", &["model", "target", "sampler", "catalog", "classify", "profile"]),
+    ("session", &["model", "target", "sampler", "catalog", "classify", "waits", "profile"]),
     (
         "cli",
         &[
-            "model", "target", "python", "sampler", "catalog", "classify", "profile", "diagnose",
-            "compare", "output", "tui", "session",
+            "model", "target", "python", "sampler", "catalog", "classify", "waits", "profile",
+            "diagnose", "compare", "output", "tui", "session",
         ],
     ),
 ];
@@ -39,7 +40,8 @@ fn allowed(layer: &str) -> Option<&'static [&'static str]> {
 }
 
 /// Layers that know neither the clock nor the file system.
-const PURE: &[&str] = &["model", "catalog", "classify", "profile", "diagnose", "compare", "output"];
+const PURE: &[&str] =
+    &["model", "catalog", "classify", "waits", "profile", "diagnose", "compare", "output"];
 
 /// What a pure layer may not name.
 const IMPURE: &[&str] = &["Instant", "SystemTime", "fs"];

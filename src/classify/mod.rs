@@ -175,6 +175,7 @@ mod tests {
                 attachment: self.attachment,
                 cpu: self.cpu,
                 event_loop: self.event_loop,
+                gil_holder: None,
             };
             let names = |number| if number == 7 { Some("sys7") } else { None };
             Classifier::new(&CATALOG, names).classify(&sample, tables)
@@ -218,7 +219,7 @@ mod tests {
 
     fn cpu(elapsed: u64, ran: u64, queued: u64) -> CpuDelta {
         let [elapsed, ran, queued] = [elapsed, ran, queued].map(|ms| Nanos(ms * 1_000_000));
-        CpuDelta { elapsed, ran, queued, switches: 1 }
+        CpuDelta { elapsed, ran, queued, switches: 1, repeated: false }
     }
 
     fn socket(role: SocketRole) -> DescriptorKind {

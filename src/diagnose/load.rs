@@ -156,6 +156,13 @@ pub(super) struct Facts {
     pub(super) blocked: f64,
     /// The longest such step in seconds.
     pub(super) longest_block: f64,
+    /// Threads that wait for ever.
+    pub(super) deadlocked_threads: usize,
+}
+
+fn deadlocked_threads(profile: &Profile) -> usize {
+    let threads = profile.deadlocks.iter().map(|it| &it.deadlock);
+    threads.map(|deadlock| deadlock.ring.len() + deadlock.victims.len()).sum()
 }
 
 impl Facts {
@@ -166,6 +173,7 @@ impl Facts {
             gil: profile.meta.gil,
             usable_cpus: if usable > 0.0 { usable } else { f64::INFINITY },
             rejected: profile.quality.rejected as f64,
+            deadlocked_threads: deadlocked_threads(profile),
             ..Self::default()
         };
         for (index, thread) in profile.threads.iter().enumerate() {

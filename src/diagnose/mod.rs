@@ -2,7 +2,9 @@
 
 mod bootstrap;
 mod findings;
+mod gil;
 mod load;
+pub(crate) mod locks;
 mod measures;
 mod recommendation;
 mod site;
@@ -19,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::profile::Profile;
 
 pub use self::findings::{Finding, Severity};
+pub use self::gil::{GilFunction, GilMeasures, GilWait};
 pub use self::measures::{LoopMeasures, Measure, Measures, StepLengths, ThreadMeasures};
 pub use self::recommendation::{Gain, Model, Recommendation, Rejected};
 pub use self::site::Site;
@@ -40,6 +43,8 @@ pub struct Diagnosis {
     pub threads: Vec<ThreadMeasures>,
     /// What every event loop did.
     pub loops: Vec<LoopMeasures>,
+    /// Who waited for the GIL and who had it; none where there is no GIL.
+    pub gil: Option<GilMeasures>,
 }
 
 /// Judges a profile.
@@ -59,5 +64,6 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
         findings,
         threads: measures::threads(profile),
         loops,
+        gil: GilMeasures::of(profile),
     }
 }

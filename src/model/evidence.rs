@@ -119,6 +119,8 @@ pub struct CpuDelta {
     pub queued: Nanos,
     /// How often the thread was put on a CPU.
     pub switches: u64,
+    /// Whether this is the account of an earlier sample once more: the kernel is not asked at each.
+    pub repeated: bool,
 }
 
 /// One turn of an event loop's callbacks: from the selector's return, or from the previous
@@ -168,6 +170,8 @@ pub struct ThreadSample {
     pub cpu: CpuDelta,
     /// The event loop's word, when the thread runs one.
     pub event_loop: Option<LoopEvidence>,
+    /// Of a thread that waits for the GIL: the thread that had it, where one was seen to.
+    pub gil_holder: Option<ThreadId>,
 }
 
 /// All threads of a process at one tick.

@@ -3,6 +3,7 @@
 mod cause;
 mod evidence;
 mod ids;
+mod lock;
 pub mod note;
 mod tables;
 mod tasks;
@@ -16,6 +17,7 @@ pub use self::ids::{
     Address, DescriptorId, FrameId, FunctionId, LabelId, Nanos, Pid, StackId, StateId, ThreadId,
     Tid,
 };
+pub use self::lock::{Deadlock, HeldLock, LockKind, LockOwner, LockWait, WaitNotes};
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,

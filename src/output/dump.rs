@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::escape;
+use super::locks::{deadlock_json, draw, wait_json};
 use super::tasks::add_tasks;
+use crate::diagnose::locks::{owner_words, wait_words};
 use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
@@ -20,6 +22,10 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
     let meta = &snapshot.meta;
     writeln!(out, "Process {}: {}", meta.pid, sanitise(&meta.command.join(" ")))?;
     writeln!(out, "Python {}, {} threads", meta.python, snapshot.threads.len())?;
+    for deadlock in &snapshot.deadlocks {
+        writeln!(out)?;
+        draw(out, &snapshot.tables, deadlock)?;
+    }
     for thread in &snapshot.threads {
         let Some((info, state)) = resolve(snapshot, thread) else { continue };
         writeln!(
@@ -29,6 +35,12 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
             name_of(info),
             summary(snapshot, thread, state)
         )?;
+        if let Some(wait) = snapshot.wait_of(thread.thread) {
+            writeln!(out, "  {}", sanitise(&wait_words(&snapshot.tables, wait)))?;
+            for owner in &wait.owners {
+                writeln!(out, "  {}", sanitise(&owner_words(&snapshot.tables, wait, owner)))?;
+            }
+        }
         for (function, line) in snapshot.tables.lines_of(state.stack) {
             let file = if full_filenames { &*function.file } else { base_name(&function.file) };
             writeln!(out, "    {} ({}:{line})", sanitise(&function.name), sanitise(file))?;
@@ -62,9 +74,11 @@ pub fn dump_json(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
         })
         .collect();
     let missed = snapshot.missed.iter().filter_map(|thread| snapshot.tables.thread(*thread));
+    let deadlocks = snapshot.deadlocks.iter().map(|it| deadlock_json(&snapshot.tables, it));
     let mut document = json!({
         "schema": "pyconc.dump/1",
         "target": { "pid": meta.pid, "python": meta.python, "cmdline": meta.command, "gil": meta.gil },
+        "deadlocks": deadlocks.collect::<Vec<_>>(),
         "threads": threads,
         "missed": missed.map(|info| info.tid).collect::<Vec<_>>(),
     });
@@ -96,6 +110,7 @@ fn thread_json(
         "descriptor": state.descriptor.and_then(|id| tables.descriptors.get(id)).map(describe),
         "holds_gil": thread.holds_gil,
         "step_seconds": snapshot.step_length(thread).map(|length| length.seconds()),
+        "lock": snapshot.wait_of(thread.thread).map(|wait| wait_json(tables, wait)),
         "frames": frames,
     })
 }
@@ -159,6 +174,6 @@ pub(super) fn describe(descriptor: &Descriptor) -> String {
     }
 }
 
-fn sanitise(text: &str) -> String {
+pub(super) fn sanitise(text: &str) -> String {
     escape::sanitise(text, WIDEST)
 }

@@ -171,6 +171,7 @@ mod tests {
             "findings",
             "threads",
             "loops",
+            "gil",
             "tasks",
             "locks",
         ];

@@ -6,6 +6,7 @@ mod escape;
 mod flamegraph;
 mod folded;
 mod json;
+mod locks;
 mod page;
 mod quality;
 mod task_tree;

@@ -292,7 +292,7 @@ pub(super) fn add_tasks(document: &mut Value, snapshot: &Snapshot, tasks: &Tasks
     });
     document["loops"] = loops.collect();
     document["tasks"] = (0..).zip(&tasks.tasks).map(one).collect();
-    document["deadlocks"] = deadlocks.collect();
+    document["task_deadlocks"] = deadlocks.collect();
     document["tasks_missed"] = tasks.missed.into();
     document["tasks_truncated"] = tasks.truncated.into();
 }

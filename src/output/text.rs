@@ -7,9 +7,9 @@ use crossterm::style::Color;
 
 use crate::diagnose::words::{percent, ratio};
 use crate::diagnose::{
-    Diagnosis, Finding, Gain, Recommendation, Severity, Site, ThreadMeasures, Verdict,
+    Diagnosis, Finding, Gain, GilWait, Recommendation, Severity, Site, ThreadMeasures, Verdict,
 };
-use crate::model::{Cause, Tag};
+use crate::model::{Cause, Tag, Tid};
 use crate::profile::Profile;
 
 use super::bar::bar;
@@ -18,6 +18,9 @@ use super::quality::quality_line;
 
 /// How many threads are listed.
 const THREADS: usize = 8;
+
+/// How many threads the matrix of the GIL has at each side.
+const GIL_THREADS: usize = 5;
 
 /// How many causes are shown.
 const CAUSES: usize = 6;
@@ -44,6 +47,9 @@ pub fn report_text(
     page.empty()?;
     threads(page, &diagnosis.threads)?;
     page.empty()?;
+    if diagnosis.findings.iter().any(|finding| finding.id == "gil-contention") {
+        gil_matrix(page, diagnosis)?;
+    }
     findings(page, &diagnosis.findings)?;
     recommendation(page, &diagnosis.recommendation)?;
     page.empty()?;
@@ -171,6 +177,40 @@ fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
     Ok(())
 }
 
+/// Who keeps whom from the GIL: a row for each of those that waited most, a column for each of
+/// those that had it most meanwhile.
+fn gil_matrix(page: &mut Page, diagnosis: &Diagnosis) -> io::Result<()> {
+    let waits = diagnosis.gil.as_ref().map_or(&[][..], |gil| &gil.waits);
+    let most = |key: fn(&GilWait) -> (Tid, &str)| {
+        let mut sums: BTreeMap<(Tid, &str), u64> = BTreeMap::new();
+        waits.iter().for_each(|wait| *sums.entry(key(wait)).or_default() += wait.samples);
+        let mut sums: Vec<_> = sums.into_iter().collect();
+        sums.sort_by_key(|&(thread, samples)| (std::cmp::Reverse(samples), thread));
+        sums.truncate(GIL_THREADS);
+        sums.into_iter().map(|(thread, _)| thread).collect::<Vec<_>>()
+    };
+    let waiters = most(|wait| (wait.waiter_tid, &wait.waiter));
+    let holders = most(|wait| (wait.holder_tid, &wait.holder));
+    if waiters.is_empty() {
+        return Ok(());
+    }
+    let head: String =
+        holders.iter().map(|(_, name)| format!(" {}", page.cell(name, 9, true))).collect();
+    let head = format!("{}{head}", page.cell("GIL: who waits, for whom", 26, false));
+    page.line(&[(&head, Look::Strong)])?;
+    for (waiter, name) in waiters {
+        let share = |&(holder, _): &(Tid, &str)| {
+            let is_this = |wait: &&GilWait| (wait.waiter_tid, wait.holder_tid) == (waiter, holder);
+            let wait = waits.iter().find(is_this);
+            let share = wait.map_or_else(|| "-".into(), |wait| percent(wait.share_of_waiter));
+            page.cell(&share, 10, true)
+        };
+        let cells: String = holders.iter().map(share).collect();
+        page.line(&[(&format!("  {}{cells}", page.cell(name, 24, false)), Look::Plain)])?;
+    }
+    page.empty()
+}
+
 /// At how many samples a thread waited for something else than the GIL.
 fn idle(thread: &ThreadMeasures) -> u64 {
     let waiting = thread.tags.get(Tag::IdleWaiting.name()).copied().unwrap_or_default();
@@ -196,6 +236,10 @@ fn findings(page: &mut Page, findings: &[Finding]) -> io::Result<()> {
         if let Some(site) = &finding.site {
             let place = place(page, site, finding.thread.as_deref());
             page.paragraph(indent, &place, Look::In(Color::Cyan))?;
+        }
+        let story = finding.evidence.get("story").and_then(|story| story.as_array());
+        for sentence in story.into_iter().flatten().filter_map(|it| it.as_str()) {
+            page.paragraph(indent, sentence, Look::Plain)?;
         }
         page.paragraph(indent, &extent(finding), Look::Plain)?;
         page.paragraph(indent, &finding.advice, Look::Plain)?;

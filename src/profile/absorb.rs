@@ -1,8 +1,8 @@
 //! Counts blocks into a profile.
 
-use crate::model::{Nanos, Table, Tables};
+use crate::model::{Deadlock, Nanos, Table, Tables, WaitNotes};
 
-use super::aggregate::{Profile, Second, ThreadProfile};
+use super::aggregate::{Profile, Second, SeenDeadlock, ThreadProfile};
 use super::block::{Block, Lane};
 use super::check::{AbsorbError, check};
 use super::meta::{Quality, Usage};
@@ -11,6 +11,9 @@ use super::steps::Ends;
 /// The most seconds that are counted one by one: a week. What comes later counts into the last,
 /// since a file may claim any time.
 const MAX_SECONDS: usize = 7 * 24 * 60 * 60;
+
+/// The most deadlocks that are told apart.
+const MAX_DEADLOCKS: usize = 1000;
 
 impl Profile {
     /// Counts a block. Blocks come in the order in which they were cut.
@@ -32,9 +35,25 @@ impl Profile {
         for &end in &block.steps {
             self.end_step(end);
         }
+        let last = times.last().copied().unwrap_or(block.start);
+        for deadlock in &block.waits.deadlocks {
+            self.note_deadlock(deadlock, last);
+        }
+        self.locks.add(WaitNotes { deadlocks: Vec::new(), ..block.waits.clone() });
         add_quality(&mut self.quality, &block.quality);
         add_usage(&mut self.usage, &block.usage);
         Ok(())
+    }
+
+    fn note_deadlock(&mut self, deadlock: &Deadlock, last: Nanos) {
+        if let Some(known) = self.deadlocks.iter_mut().find(|it| it.deadlock.is_same(deadlock)) {
+            known.deadlock = deadlock.clone();
+            known.last = last;
+        } else if self.deadlocks.len() < MAX_DEADLOCKS {
+            let since = deadlock.ring.iter().map(|wait| wait.since);
+            let first = since.max().unwrap_or(last);
+            self.deadlocks.push(SeenDeadlock { deadlock: deadlock.clone(), first, last });
+        }
     }
 
     /// Counts the samples by second, and divides what the block used among its seconds.
@@ -89,6 +108,9 @@ impl Profile {
         if let Some(thread) = self.threads.get_mut(usize::from(lane.thread)) {
             thread.samples += present;
             thread.held += u64::from(lane.held);
+            for &(holder, samples) in &lane.gil_waits {
+                *thread.gil_waits.entry(holder).or_default() += u64::from(samples);
+            }
             add(&mut thread.cpu, lane.cpu);
             add(&mut thread.queued, lane.queued);
             if lane.event_loop {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Nanos, State, StateId, Tables, Tag, ThreadId};
+use crate::model::{Cause, Deadlock, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes};
 
 use super::meta::{Meta, Quality, Usage};
 
@@ -26,6 +26,21 @@ pub struct Profile {
     /// The step that a thread's event loop is in, whose end no block has told yet. Its samples
     /// count as not blocking until then.
     pub open_steps: FxHashMap<ThreadId, OpenStep>,
+    /// Deadlocks, in the order in which they were met.
+    pub deadlocks: Vec<SeenDeadlock>,
+    /// Locks that had waiters; its deadlocks are those above.
+    pub locks: WaitNotes,
+}
+
+/// A deadlock that was seen, once or again and again.
+#[derive(Debug, Clone, Default)]
+pub struct SeenDeadlock {
+    /// As it was seen last.
+    pub deadlock: Deadlock,
+    /// When its last wait began, or was first seen.
+    pub first: Nanos,
+    /// Until when it was seen.
+    pub last: Nanos,
 }
 
 /// What one thread did.
@@ -38,6 +53,8 @@ pub struct ThreadProfile {
     pub states: FxHashMap<(StateId, bool), u64>,
     /// At how many samples it had the GIL.
     pub held: u64,
+    /// At how many samples it waited for the GIL while another thread had it, by that thread.
+    pub gil_waits: FxHashMap<ThreadId, u64>,
     /// Its CPU time.
     pub cpu: Nanos,
     /// Its time in run queues.

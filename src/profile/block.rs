@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo,
+    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -36,6 +36,9 @@ pub struct Block {
     pub lanes: Vec<Lane>,
     /// The steps of event loops that ended in this block.
     pub steps: Vec<StepEnd>,
+    /// What was seen of waits for locks during this block. In a file that is a message of its own.
+    #[serde(skip)]
+    pub waits: WaitNotes,
     /// How sampling went in this block.
     pub quality: Quality,
     /// What the target used during this block.
@@ -51,6 +54,9 @@ pub struct Lane {
     pub runs: Vec<Run>,
     /// At how many samples it had the GIL (or was attached, when free-threaded).
     pub held: u32,
+    /// At how many samples it waited for the GIL while another thread was seen to have it, by that
+    /// thread, in the threads' order.
+    pub gil_waits: Vec<(ThreadId, u32)>,
     /// Its CPU time during the block.
     pub cpu: Nanos,
     /// Its time in run queues during the block.

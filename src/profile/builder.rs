@@ -1,6 +1,6 @@
 //! Collects judged samples into blocks.
 
-use crate::model::{Nanos, Sample, StateId, Tables, ThreadId};
+use crate::model::{Nanos, Sample, StateId, Tables, ThreadId, WaitNotes};
 
 use super::block::{Block, StepEnd};
 use super::lane::LaneBuilder;
@@ -28,6 +28,7 @@ pub struct BlockBuilder {
     open: Vec<ThreadId>,
     ended: Vec<StepEnd>,
     changed: Vec<ThreadId>,
+    waits: WaitNotes,
     /// How much of each table is in the blocks that were cut.
     written: Lengths,
 }
@@ -96,6 +97,11 @@ impl BlockBuilder {
         self.changed.push(thread);
     }
 
+    /// Adds what was seen of waits for locks.
+    pub fn note_waits(&mut self, seen: WaitNotes) {
+        self.waits.add(seen);
+    }
+
     /// Ends the block: what was pushed since the last cut, and what `tables` gained since.
     pub fn cut(&mut self, tables: &Tables, quality: Quality, usage: Usage) -> Block {
         if !self.intervals.is_empty() {
@@ -112,6 +118,7 @@ impl BlockBuilder {
             lanes: lanes.collect(),
             intervals: std::mem::take(&mut self.intervals),
             steps: std::mem::take(&mut self.ended),
+            waits: std::mem::take(&mut self.waits),
             quality,
             usage,
             ..Block::default()
@@ -331,6 +338,7 @@ mod tests {
             attachment: crate::model::Attachment::Detached,
             cpu: crate::model::CpuDelta::default(),
             event_loop: Some(LoopEvidence { epoll: Some(3), step: None }),
+            gil_holder: None,
         });
         trace.cut();
         trace.builder.push(&sample, &[work]);

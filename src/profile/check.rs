@@ -1,6 +1,6 @@
 //! Whether a block can be counted: it may come from a file that somebody made to do harm.
 
-use crate::model::{Tables, Tag};
+use crate::model::{Deadlock, FrameId, Tables, Tag};
 
 use super::block::{Block, Lane};
 use super::lengths::Lengths;
@@ -78,7 +78,31 @@ pub(super) fn check(tables: &Tables, block: &Block) -> Result<(), AbsorbError> {
     for lane in &block.lanes {
         check_lane(lane, block.intervals.len(), &lengths)?;
     }
+    for (lock, _) in &block.waits.held {
+        known("state", lock.owner_state.0, lengths.states)?;
+        check_site(lock.site, &lengths)?;
+        check_site(lock.owner_site, &lengths)?;
+    }
+    for deadlock in &block.waits.deadlocks {
+        check_deadlock(deadlock, &lengths)?;
+    }
     block.steps.iter().try_for_each(|end| known("thread", end.thread.0, lengths.threads))
+}
+
+fn check_site(site: Option<FrameId>, lengths: &Lengths) -> Result<(), AbsorbError> {
+    site.map_or(Ok(()), |frame| known("frame", frame.0, lengths.frames))
+}
+
+fn check_deadlock(deadlock: &Deadlock, lengths: &Lengths) -> Result<(), AbsorbError> {
+    for wait in deadlock.ring.iter().chain(&deadlock.victims) {
+        known("thread", wait.thread.0, lengths.threads)?;
+        check_site(wait.site, lengths)?;
+        for owner in &wait.owners {
+            owner.thread.map_or(Ok(()), |it| known("thread", it.0, lengths.threads))?;
+            check_site(owner.site, lengths)?;
+        }
+    }
+    Ok(())
 }
 
 fn sum(what: &'static str, before: usize, added: usize) -> Result<usize, AbsorbError> {
@@ -130,7 +154,12 @@ fn check_lane(lane: &Lane, samples: usize, lengths: &Lengths) -> Result<(), Abso
             present = present.saturating_add(u64::from(run.samples));
         }
     }
-    let fits = covered <= samples as u64 && u64::from(lane.held) <= present;
+    let mut waited = 0_u64;
+    for &(holder, samples) in &lane.gil_waits {
+        known("thread", holder.0, lengths.threads)?;
+        waited = waited.saturating_add(u64::from(samples));
+    }
+    let fits = waited <= present && covered <= samples as u64 && u64::from(lane.held) <= present;
     if fits && lane.runs.iter().all(|run| run.samples > 0) {
         Ok(())
     } else {

@@ -62,8 +62,18 @@ impl LaneBuilder {
         let lane = &mut self.lane;
         lane.thread = sample.thread;
         lane.held += u32::from(sample.attachment == Attachment::Holder);
-        lane.cpu.0 = lane.cpu.0.saturating_add(sample.cpu.ran.0);
-        lane.queued.0 = lane.queued.0.saturating_add(sample.cpu.queued.0);
+        if !sample.cpu.repeated {
+            lane.cpu.0 = lane.cpu.0.saturating_add(sample.cpu.ran.0);
+            lane.queued.0 = lane.queued.0.saturating_add(sample.cpu.queued.0);
+        }
+        if let Some(holder) = sample.gil_holder {
+            let place = lane.gil_waits.binary_search_by_key(&holder, |(holder, _)| *holder);
+            match place.map(|place| lane.gil_waits.get_mut(place)) {
+                Ok(Some((_, samples))) => *samples += 1,
+                Ok(None) => {}
+                Err(place) => lane.gil_waits.insert(place, (holder, 1)),
+            }
+        }
         lane.event_loop |= sample.event_loop.is_some();
         ended
     }

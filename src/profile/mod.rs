@@ -16,7 +16,7 @@ mod snapshot;
 mod steps;
 
 pub use self::aggregate::{
-    Episode, LoopProfile, OpenStep, Profile, Row, Second, ThreadProfile, count,
+    Episode, LoopProfile, OpenStep, Profile, Row, Second, SeenDeadlock, ThreadProfile, count,
 };
 pub use self::block::{Block, Lane, Run, StepEnd};
 pub use self::builder::BlockBuilder;

@@ -4,6 +4,8 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
+use crate::model::WaitNotes;
+
 use super::aggregate::Profile;
 use super::block::Block;
 use super::meta::Meta;
@@ -38,6 +40,12 @@ pub enum RecordingError {
         found: u8,
         /// The newest format that can be read.
         known: u8,
+    },
+    /// It was made before the first release, in a format that is not read any more.
+    #[error("the recording has format {found}, from before the first release; record it again")]
+    TooOld {
+        /// The file's format.
+        found: u8,
     },
     /// The file ends before its first sample.
     #[error("the recording was cut before its first sample; record it again")]
@@ -93,20 +101,38 @@ pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
     Ok(Recording { profile, complete, note })
 }
 
+/// A message after the first one.
+enum Next {
+    Block(Box<Block>),
+    /// Those of the block that follows.
+    Waits(WaitNotes),
+    End,
+}
+
 /// Counts the blocks up to the end; the error says, for a user, why there was none.
 fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<(), String> {
     let mut blocks = 0;
+    let mut waits = WaitNotes::default();
     let damaged = |what: &dyn std::fmt::Display| format!("the recording is damaged ({what})");
     loop {
         let next = frames.next().and_then(|(kind, message)| match kind {
-            Kind::Block => parse::<Block>(&message).map(Some),
-            Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(None),
+            Kind::Block => {
+                let block: Block = parse(&message)?;
+                let waits = std::mem::take(&mut waits);
+                Ok(Next::Block(Box::new(Block { waits, ..block })))
+            }
+            Kind::Waits => Ok(Next::Waits(parse(&message)?)),
+            Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(Next::End),
             Kind::End => Err(Stop::Damaged("blocks are missing")),
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
         });
         match next {
-            Ok(Some(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
-            Ok(None) => return Ok(()),
+            Ok(Next::Block(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
+            Ok(Next::Waits(of_next)) => {
+                waits = of_next;
+                continue;
+            }
+            Ok(Next::End) => return Ok(()),
             Err(Stop::Cut) => return Err("the recording was cut".to_owned()),
             Err(Stop::Damaged(what)) => return Err(damaged(&what)),
             Err(Stop::Io(error)) => return Err(format!("the recording cannot be read ({error})")),
@@ -133,6 +159,7 @@ impl<R: Read> Frames<R> {
             None => Err(RecordingError::NotARecording),
             Some([]) => Err(RecordingError::Cut),
             Some([0]) => Err(RecordingError::Damaged("it has no version")),
+            Some(&[found]) if found < VERSION => Err(RecordingError::TooOld { found }),
             Some(&[found]) if found > VERSION => {
                 Err(RecordingError::TooNew { found, known: VERSION })
             }
@@ -192,7 +219,9 @@ fn parse<T: DeserializeOwned>(message: &[u8]) -> Result<T, Stop> {
 #[cfg(test)]
 mod tests {
     use super::{MAX_PAYLOAD, Recording, RecordingError, VERSION, read_recording};
-    use crate::model::{Cause, Tag, ThreadId};
+    use crate::model::{
+        Cause, Deadlock, FrameId, LockKind, LockOwner, LockWait, Nanos, Tag, ThreadId, WaitNotes,
+    };
     use crate::profile::fixture::Trace;
     use crate::profile::{Block, Profile, RecordingWriter, is_recording};
 
@@ -223,6 +252,51 @@ mod tests {
         writer.finish().unwrap();
         writer.finish().unwrap();
         file
+    }
+
+    /// What was seen of locks at one look: a thread that waits for itself.
+    fn waits() -> WaitNotes {
+        let owner = LockOwner { thread: Some(ThreadId(0)), site: Some(FrameId(0)), certain: true };
+        let wait = LockWait {
+            thread: ThreadId(0),
+            kind: LockKind::Lock,
+            object: 0x7f00,
+            name: "lock".into(),
+            site: Some(FrameId(0)),
+            since: Nanos(1),
+            timed: false,
+            settled: true,
+            owners: vec![owner],
+        };
+        let deadlocks = vec![Deadlock { ring: vec![wait], victims: Vec::new() }];
+        WaitNotes { looks: 1, held: Vec::new(), deadlocks }
+    }
+
+    #[test]
+    fn what_was_seen_of_locks_is_read_with_its_block() {
+        let (live, mut blocks) = trace();
+        assert_eq!(written(&blocks, &live), {
+            blocks[1].waits = WaitNotes::default();
+            written(&blocks, &live)
+        });
+        blocks[0].waits = waits();
+        blocks[1].waits = waits();
+        let profile = read_recording(&written(&blocks, &live)[..]).unwrap().profile;
+        assert_eq!(profile.locks.looks, 2);
+        assert_eq!(profile.deadlocks.len(), 1, "the same one, seen twice");
+        assert_eq!(profile.deadlocks[0].deadlock, waits().deadlocks[0]);
+
+        blocks[1].waits.deadlocks[0].ring[0].thread = ThreadId(99);
+        let note = read_recording(&written(&blocks, &live)[..]).unwrap().note.unwrap();
+        assert!(note.contains("there is no thread 99"), "{note}");
+    }
+
+    #[test]
+    fn files_of_format_1_are_read() {
+        let (live, blocks) = trace();
+        let mut file = written(&blocks, &live);
+        file[7] = 1;
+        assert!(read_recording(&file[..]).unwrap().complete);
     }
 
     #[test]

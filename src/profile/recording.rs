@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The payload is zstd of postcard; the CRC-32 is that of the kind and the payload. The first
-//! frame is the [`Meta`], then come [`Block`]s, about one a second, then the [`End`]. A file that
-//! was cut is whole up to its last whole frame.
+//! frame is the [`Meta`], then come [`Block`]s, about one a second, each after what was
+//! seen of locks during it, if anything; then the [`End`]. A file that was cut is whole up to its last whole
+//! frame.
 
 use std::io::{self, Write};
 
@@ -19,7 +20,7 @@ use super::meta::Meta;
 /// The first bytes of a recording.
 pub(super) const MAGIC: &[u8; 7] = b"PYCONC\0";
 /// The format that is written.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 /// The most bytes of a payload.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 /// The most bytes that a payload may decompress to.
@@ -32,6 +33,7 @@ const LEVEL: i32 = 3;
 pub(super) enum Kind {
     Meta = b'M' as isize,
     Block = b'B' as isize,
+    Waits = b'W' as isize,
     End = b'E' as isize,
 }
 
@@ -41,7 +43,9 @@ impl Kind {
     }
 
     pub(super) fn of(byte: u8) -> Option<Self> {
-        [Self::Meta, Self::Block, Self::End].into_iter().find(|kind| kind.byte() == byte)
+        [Self::Meta, Self::Block, Self::Waits, Self::End]
+            .into_iter()
+            .find(|kind| kind.byte() == byte)
     }
 }
 
@@ -93,6 +97,9 @@ impl<W: Write> RecordingWriter<W> {
     /// # Errors
     /// When it cannot be written. What was written before stays readable; nothing can be added.
     pub fn append(&mut self, block: &Block) -> io::Result<()> {
+        if !block.waits.is_empty() {
+            self.write(Kind::Waits, &block.waits)?;
+        }
         self.write(Kind::Block, block)?;
         self.blocks += 1;
         Ok(())

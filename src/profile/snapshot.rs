@@ -1,6 +1,6 @@
 //! One moment of a process.
 
-use crate::model::{Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId};
+use crate::model::{Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId};
 
 use super::meta::Meta;
 
@@ -19,6 +19,10 @@ pub struct Snapshot {
     pub missed: Vec<ThreadId>,
     /// Its event loops and tasks, when they were asked for.
     pub tasks: Option<Tasks>,
+    /// What the threads in locks wait for.
+    pub waits: Vec<LockWait>,
+    /// Threads that wait for each other for ever.
+    pub deadlocks: Vec<Deadlock>,
 }
 
 /// What one thread did at that moment.
@@ -35,6 +39,12 @@ pub struct ThreadSnapshot {
 }
 
 impl Snapshot {
+    /// What a thread waits for, when it is in a lock.
+    #[must_use]
+    pub fn wait_of(&self, thread: ThreadId) -> Option<&LockWait> {
+        self.waits.iter().find(|wait| wait.thread == thread)
+    }
+
     /// For how long the thread's event loop has been in its step.
     #[must_use]
     pub fn step_length(&self, thread: &ThreadSnapshot) -> Option<Nanos> {

@@ -1,12 +1,13 @@
 //! Code objects: what function an instruction belongs to, and which line.
 
 use super::event_loop::LoopSlots;
-use super::layout::{InstructionPointer, LineTable};
+use super::layout::{InstructionPointer, Layout, LineTable};
 use super::line_table::line_at;
 use super::module_name::module_of;
 use super::object::{Invalid, Reader};
+use super::stack::word;
 use crate::model::{Address, Function};
-use crate::target::Memory;
+use crate::target::{Memory, Span};
 
 /// A code object, read once and kept.
 #[derive(Debug, Clone)]
@@ -34,7 +35,10 @@ impl Code {
             return Err(Invalid::Not("code object"));
         }
         let at = &reader.layout.at.code;
-        let identity = Self::identity_at(reader, address)?;
+        let span = Self::head(reader.layout, address);
+        let mut head = vec![0; span.len];
+        reader.memory.read(&[span], &mut head)?;
+        let identity = Self::identity(reader.layout, &head).ok_or(Invalid::Not("code object"))?;
         let [name, file, table, _] = identity.map(Address);
         let (name, qualified) = match at.qualified_name {
             Some(offset) => (reader.pointer(address.offset(offset))?, true),
@@ -64,27 +68,36 @@ impl Code {
         })
     }
 
-    /// The words by which a code object is known again: its name, file, line table and first line.
-    fn identity_at<M: Memory>(
-        reader: Reader<'_, M>,
-        address: Address,
-    ) -> Result<[u64; 4], Invalid> {
-        let at = &reader.layout.at.code;
-        let word = |offset| reader.word(address.offset(offset));
-        let first_line = reader.int32(address.offset(at.first_line))?;
-        Ok([word(at.name)?, word(at.file)?, word(at.line_table)?, first_line as u64])
+    /// The words by which a code object is known again, in the bytes of its [`Self::head`]: its name,
+    /// file, line table and first line.
+    fn identity(layout: &Layout, head: &[u8]) -> Option<[u64; 4]> {
+        let at = &layout.at.code;
+        let first_line = word(head, at.first_line)? as u32 as i32;
+        Some([
+            word(head, at.name)?,
+            word(head, at.file)?,
+            word(head, at.line_table)?,
+            first_line as u64,
+        ])
     }
 
-    /// Whether the code object at `address` is still this one: a freed one's place may be taken by
+    /// What must be read to know a code object again.
+    pub fn head(layout: &Layout, address: Address) -> Span {
+        let at = &layout.at.code;
+        let last = [at.name, at.file, at.line_table, at.first_line].into_iter().max();
+        Span { address, len: last.unwrap_or(0) as usize + 8 }
+    }
+
+    /// Whether these are the bytes of this code object's head: a freed one's place may be taken by
     /// another. Its name, file and line table would have to be at the same addresses as before.
-    pub fn is_still_at<M: Memory>(&self, reader: Reader<'_, M>, address: Address) -> bool {
-        Self::identity_at(reader, address).is_ok_and(|identity| identity == self.identity)
+    pub fn has_head(&self, layout: &Layout, head: &[u8]) -> bool {
+        Self::identity(layout, head) == Some(self.identity)
     }
 
     /// The memory that it takes here, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.function.name.len() + self.function.file.len()
     }
 
     /// The line of an instruction as [`RawFrame::instruction`](super::RawFrame) gives it.

@@ -1,6 +1,6 @@
 //! Interpreters, their threads and their GILs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::gil::Gil;
 use super::layout::{AttachState, FrameRoot, Layout, LayoutError, Version};
@@ -9,7 +9,7 @@ use super::object::{Invalid, Reader};
 use super::stack::word;
 use super::tid::PthreadTid;
 use crate::model::{Address, Tid};
-use crate::target::Memory;
+use crate::target::{Memory, Span};
 
 /// Interpreters of one process that are followed.
 const MOST_INTERPRETERS: usize = 256;
@@ -55,6 +55,15 @@ pub struct ThreadHead {
     pub requests_gil: bool,
     /// Whether it has the GIL.
     pub holds_gil: bool,
+}
+
+/// The heads of the lists of interpreters and thread states. A new one is put in front, so that these
+/// words tell when there is one.
+#[derive(Debug)]
+pub struct Watch {
+    spans: Vec<Span>,
+    seen: Vec<u8>,
+    now: Vec<u8>,
 }
 
 impl ThreadHead {
@@ -165,21 +174,31 @@ impl<M: Memory> Interpreter<M> {
         frame.is_ok_and(|frame| !frame.is_null())
     }
 
-    /// The first thread state of every interpreter: a new one is put in front, so that these words
-    /// tell when there are new threads.
+    /// Begins to watch for new interpreters and thread states.
     ///
     /// # Errors
     /// When the interpreters cannot be read.
-    pub fn list_heads(&self) -> Result<Vec<u64>, Invalid> {
-        let at = &self.layout.at.interpreter;
-        self.interpreters()?
-            .into_iter()
-            .map(|(interpreter, _)| self.reader().word(interpreter.offset(at.threads_head)))
-            .collect()
+    pub fn watch(&self) -> Result<Watch, Invalid> {
+        let at = &self.layout.at;
+        let first = self.runtime.offset(at.runtime.interpreters_head);
+        let interpreters = self.interpreters()?.into_iter();
+        let threads =
+            interpreters.map(|(interpreter, _)| interpreter.offset(at.interpreter.threads_head));
+        let heads = std::iter::once(first).chain(threads);
+        let spans: Vec<_> = heads.map(|address| Span { address, len: 8 }).collect();
+        let mut watch = Watch { seen: vec![0; spans.len() * 8], spans, now: Vec::new() };
+        self.memory.read(&watch.spans, &mut watch.seen)?;
+        Ok(watch)
     }
 
-    /// The names that `threading` has for its threads, by ident.
-    pub fn thread_names(&self) -> HashMap<u64, String> {
+    /// Whether there may be other interpreters or thread states than when `watch` began.
+    pub fn has_changed(&self, watch: &mut Watch) -> bool {
+        watch.now.resize(watch.seen.len(), 0);
+        self.memory.read(&watch.spans, &mut watch.now).is_err() || watch.now != watch.seen
+    }
+
+    /// The names that `threading` has for the threads with these `idents`.
+    pub fn thread_names(&self, mut idents: HashSet<u64>) -> HashMap<u64, String> {
         let reader = self.reader();
         let active = self
             .module("threading")
@@ -189,6 +208,8 @@ impl<M: Memory> Interpreter<M> {
             .and_then(|active| reader.dict(active).ok());
         let name = |(ident, thread): (Address, Address)| {
             let ident = u64::try_from(reader.integer(ident).ok()?).ok()?;
+            // Each once: what claims to be the dict may have any number of entries.
+            let true = idents.remove(&ident) else { return None };
             let name = reader.attribute(thread, "_name").ok()??;
             Some((ident, reader.text(name).ok()?))
         };

@@ -6,8 +6,8 @@ use py_spy::{Frame, PythonSpy};
 use super::layout::Version;
 use super::module_name::module_of;
 use super::tid::PthreadTid;
-use crate::model::{Function, Pid, Tid};
-use crate::target::Memory;
+use crate::model::{Function, Tid};
+use crate::target::{Memory, Process};
 
 /// Whether a version is read this way.
 #[must_use]
@@ -44,7 +44,8 @@ impl<M: Memory> LegacyInterpreter<M> {
     ///
     /// # Errors
     /// When py-spy cannot.
-    pub fn new(pid: Pid, memory: M, blocking: bool) -> Result<Self, LegacyError> {
+    pub fn new(process: &Process, memory: M, blocking: bool) -> Result<Self, LegacyError> {
+        let pid = process.live_pid().ok_or_else(|| explain("it reads no images"))?;
         let blocking = if blocking { LockingStrategy::Lock } else { LockingStrategy::NonBlocking };
         let config = Config { blocking, ..Config::default() };
         let spy = PythonSpy::new(pid, &config).map_err(explain)?;

@@ -161,7 +161,7 @@ fn version_in(name: &str) -> Option<Version> {
 
 /// The version as py-spy finds it: in the interpreter's own text, when no name and no symbol tell.
 fn by_py_spy(process: &Process) -> Option<Version> {
-    let process = remoteprocess::Process::new(process.pid()).ok()?;
+    let process = remoteprocess::Process::new(process.live_pid()?).ok()?;
     let info = py_spy::python_process_info::PythonProcessInfo::new(&process).ok()?;
     let version = py_spy::python_process_info::get_python_version(&info, &process).ok()?;
     Some(Version {

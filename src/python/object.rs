@@ -21,6 +21,8 @@ const LONGEST_TEXT: u64 = 4096;
 const LONGEST_BYTES: u64 = 1 << 20;
 /// The most items of a tuple or dict that are taken.
 const MOST_ITEMS: u64 = 1 << 18;
+/// The most attributes of an instance that are looked through: a thread and a loop have some forty.
+const MOST_ATTRIBUTES: usize = 1 << 10;
 /// `Py_TPFLAGS_INLINE_VALUES` (3.13+).
 const INLINE_VALUES: u64 = 1 << 2;
 /// `Py_TPFLAGS_MANAGED_DICT` (3.11+).
@@ -53,7 +55,7 @@ impl<M: Memory> Reader<'_, M> {
     }
 
     /// `len` bytes; the caller bounds `len`.
-    fn slice(&self, address: Address, len: u64) -> Result<Vec<u8>, Invalid> {
+    pub(super) fn slice(&self, address: Address, len: u64) -> Result<Vec<u8>, Invalid> {
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| Invalid::Not("length"))?];
         if !bytes.is_empty() {
             self.memory.read(&[Span { address, len: bytes.len() }], &mut bytes)?;
@@ -138,6 +140,12 @@ impl<M: Memory> Reader<'_, M> {
                 })
                 .collect(),
         })
+    }
+
+    /// Whether an object is the `str` `text`. Most others differ in length, and are not read.
+    fn is_text(&self, object: Address, text: &str) -> Result<bool, Invalid> {
+        let length = self.word(object.offset(self.layout.at.unicode.length))?;
+        Ok(length == text.chars().count() as u64 && self.text(object)? == text)
     }
 
     /// The content of a `bytes`.
@@ -243,7 +251,7 @@ impl<M: Memory> Reader<'_, M> {
     ) -> Result<Option<Address>, Invalid> {
         Ok(entries
             .into_iter()
-            .find(|(name, _)| self.text(*name).is_ok_and(|name| name == key))
+            .find(|(name, _)| self.is_text(*name, key).unwrap_or(false))
             .map(|(_, value)| value))
     }
 
@@ -253,11 +261,13 @@ impl<M: Memory> Reader<'_, M> {
         object: Address,
         name: &str,
     ) -> Result<Option<Address>, Invalid> {
-        self.find(self.attributes(object)?, name)
+        let mut attributes = self.attributes(object)?;
+        attributes.truncate(MOST_ATTRIBUTES);
+        self.find(attributes, name)
     }
 
     /// All attributes in an instance's own dict.
-    fn attributes(&self, object: Address) -> Result<Vec<(Address, Address)>, Invalid> {
+    pub(super) fn attributes(&self, object: Address) -> Result<Vec<(Address, Address)>, Invalid> {
         let at = &self.layout.at;
         let r#type = self.type_of(object)?;
         let flags = self.word(r#type.offset(at.r#type.flags))?;

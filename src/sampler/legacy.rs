@@ -10,7 +10,7 @@ use crate::model::{
     Attachment, Failure, Frame, Nanos, Sample, StackId, Tables, ThreadId, ThreadSample, Tid,
 };
 use crate::python::{LegacyError, LegacyInterpreter, LegacyThread, Version};
-use crate::target::{Descriptors, KernelThread, LiveMemory, Process, Schedule};
+use crate::target::{Descriptors, KernelThread, Process, ProcessMemory, Schedule};
 
 /// A native thread.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ struct Thread {
 
 /// Samples a process with an old interpreter.
 pub(super) struct LegacySampler {
-    memory: LiveMemory,
-    python: LegacyInterpreter<LiveMemory>,
+    memory: ProcessMemory,
+    python: LegacyInterpreter<ProcessMemory>,
     descriptors: Descriptors,
     threads: FxHashMap<Tid, Thread>,
 }
@@ -31,9 +31,10 @@ pub(super) struct LegacySampler {
 impl LegacySampler {
     pub(super) fn attach(process: &Process, blocking: bool) -> Result<Self, LegacyError> {
         let memory = process.memory();
+        let python = LegacyInterpreter::new(process, memory.clone(), blocking)?;
         Ok(Self {
             memory,
-            python: LegacyInterpreter::new(process.pid(), memory, blocking)?,
+            python,
             descriptors: Descriptors::new(process),
             threads: FxHashMap::default(),
         })
@@ -97,6 +98,7 @@ impl LegacySampler {
             attachment,
             cpu,
             event_loop: None,
+            gil_holder: None,
         })
     }
 }

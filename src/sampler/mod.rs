@@ -1,6 +1,8 @@
 //! Evidence, at a pace. Invariant: stamps the time, which nothing after it reads; judges nothing.
 
+mod holders;
 mod legacy;
+mod locks;
 mod pace;
 mod process;
 mod schedule;

@@ -1,8 +1,9 @@
 //! One process, whichever reader its interpreter needs.
 
 use super::legacy::LegacySampler;
+use super::locks::LockSurvey;
 use super::threads::Threads;
-use crate::model::{Nanos, Pid, Sample, Tables, ThreadId, ThreadInfo, Tid};
+use crate::model::{LockWait, Nanos, Pid, Sample, Tables, ThreadId, ThreadInfo, Tid};
 use crate::python::{Invalid, LayoutError, LegacyError, LocateError, Runtime, Version, is_legacy};
 use crate::target::{KernelThread, PauseError, Process, ProcessState};
 
@@ -57,7 +58,7 @@ pub struct ProcessSampler {
 
 /// What reads the threads.
 enum ThreadReader {
-    Own(Box<Threads>),
+    Own(Box<Threads>, Box<LockSurvey>),
     PySpy(Box<LegacySampler>),
 }
 
@@ -67,13 +68,14 @@ impl ThreadReader {
         Ok(if is_legacy(runtime.version) {
             Self::PySpy(Box::new(LegacySampler::attach(process, blocking)?))
         } else {
-            Self::Own(Box::new(Threads::attach(process, &runtime, blocking)?))
+            let threads = Box::new(Threads::attach(process, &runtime, blocking)?);
+            Self::Own(threads, Box::new(LockSurvey::new(process, &runtime)?))
         })
     }
 
     /// Whether the interpreter is not where it was.
     fn is_lost(&self) -> bool {
-        matches!(self, Self::Own(threads) if threads.is_lost())
+        matches!(self, Self::Own(threads, _) if threads.is_lost())
     }
 }
 
@@ -99,7 +101,7 @@ impl ProcessSampler {
     /// The interpreter's version.
     pub fn version(&self) -> Version {
         match &self.reader {
-            ThreadReader::Own(threads) => threads.version(),
+            ThreadReader::Own(threads, _) => threads.version(),
             ThreadReader::PySpy(threads) => threads.version(),
         }
     }
@@ -107,7 +109,7 @@ impl ProcessSampler {
     /// Whether any thread runs Python; only known once a sample was taken.
     pub fn has_python(&self) -> bool {
         match &self.reader {
-            ThreadReader::Own(threads) => threads.has_python(),
+            ThreadReader::Own(threads, _) => threads.has_python(),
             ThreadReader::PySpy(_) => true,
         }
     }
@@ -115,7 +117,7 @@ impl ProcessSampler {
     /// Whether any thread is subject to a GIL; only known once a sample was taken.
     pub fn has_gil(&self) -> bool {
         match &self.reader {
-            ThreadReader::Own(threads) => threads.has_gil(),
+            ThreadReader::Own(threads, _) => threads.has_gil(),
             ThreadReader::PySpy(_) => true,
         }
     }
@@ -133,7 +135,7 @@ impl ProcessSampler {
         sample.threads.clear();
         sample.failures.clear();
         match &mut self.reader {
-            ThreadReader::Own(threads) => {
+            ThreadReader::Own(threads, _) => {
                 threads.sample(&self.process, tables, sample, &mut self.changed);
             }
             ThreadReader::PySpy(threads) => {
@@ -157,6 +159,15 @@ impl ProcessSampler {
             }
         }
         Ok(())
+    }
+
+    /// What the threads that `sample` saw blocked in locks wait for, and who has that. `sample` is
+    /// the last one; nothing is known of versions that are read by other means.
+    pub fn lock_waits(&mut self, tables: &mut Tables, sample: &Sample) -> Vec<LockWait> {
+        match &mut self.reader {
+            ThreadReader::Own(_, locks) => locks.waits(&self.process, sample, tables),
+            ThreadReader::PySpy(_) => Vec::new(),
+        }
     }
 }
 

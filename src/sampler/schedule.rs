@@ -33,5 +33,6 @@ pub(super) fn cpu_delta(
         ran: now.ran.since(last.ran),
         queued: now.queued.since(last.queued),
         switches: now.switches.wrapping_sub(last.switches),
+        repeated: false,
     }
 }

@@ -8,10 +8,10 @@ use crate::model::{Address, Failure, Frame, FrameId, FunctionId, StackId, Tables
 use crate::python::{Code, LoopSlots, RawFrame, Reader};
 use crate::target::Memory;
 
-/// Code objects that are kept, and the bytes of their line tables; beyond that all are forgotten
+/// Code objects that are kept, and the bytes of their line tables and names; beyond that all are forgotten
 /// and read again.
 const MOST_CODES: usize = 1 << 17;
-const MOST_BYTES: usize = 1 << 26;
+const MOST_BYTES: usize = 1 << 24;
 /// Code objects that are checked at once for having been replaced.
 const CHECKED_AT_ONCE: usize = 512;
 
@@ -113,16 +113,28 @@ impl Symbols {
     /// last call; tells whether there were any, since then remembered stacks are void too.
     pub(super) fn drop_replaced<M: Memory>(&mut self, reader: Reader<'_, M>) -> bool {
         let used = self.by_address.iter_mut().filter(|(_, symbol)| symbol.used);
-        let replaced: Vec<Address> = used
+        let checked: Vec<_> = used
             .take(CHECKED_AT_ONCE)
-            .filter_map(|(address, symbol)| {
+            .map(|(address, symbol)| {
                 symbol.used = false;
-                (!symbol.code.is_still_at(reader, *address)).then_some(*address)
+                *address
             })
             .collect();
-        for address in &replaced {
-            self.by_address.remove(address);
+        let spans: Vec<_> =
+            checked.iter().map(|address| Code::head(reader.layout, *address)).collect();
+        let mut heads = vec![0; spans.iter().map(|span| span.len).sum()];
+        // Where one of them is not mapped any more, all are read again when they are met.
+        let readable = reader.memory.read(&spans, &mut heads).is_ok();
+        let mut heads = heads.as_slice();
+        let known = self.by_address.len();
+        for span in spans {
+            let Some((head, rest)) = heads.split_at_checked(span.len) else { break };
+            heads = rest;
+            let same = |symbol: &Symbol| symbol.code.has_head(reader.layout, head);
+            if !(readable && self.by_address.get(&span.address).is_some_and(same)) {
+                self.by_address.remove(&span.address);
+            }
         }
-        !replaced.is_empty()
+        self.by_address.len() < known
     }
 }

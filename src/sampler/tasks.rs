@@ -3,7 +3,7 @@
 use super::process::AttachError;
 use crate::model::{Pid, Tables, Tasks};
 use crate::python::{Asyncio, Interpreter, Invalid, LayoutError, Runtime, Version, is_legacy};
-use crate::target::{LiveMemory, Process};
+use crate::target::{Process, ProcessMemory};
 
 /// Why tasks cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum TasksError {
 /// Reads the tasks of one process.
 pub struct TaskSampler {
     process: Process,
-    python: Interpreter<LiveMemory>,
+    python: Interpreter<ProcessMemory>,
     asyncio: Asyncio,
 }
 

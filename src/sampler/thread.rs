@@ -9,13 +9,17 @@ use crate::model::{
     ThreadSample, Wait, WaitKind,
 };
 use crate::python::{
-    EventLoop, LoopState, PythonThread, RawFrame, Reader, ReleasesGil, StackReader, ThreadHead,
-    is_parked_on_state,
+    Edges, EventLoop, LoopState, PythonThread, RawFrame, Reader, ReleasesGil, StackReader,
+    ThreadHead, is_parked_on_state,
 };
-use crate::target::{Descriptors, KernelThread, LiveMemory, Schedule};
+use crate::target::{Descriptors, KernelThread, ProcessMemory, Schedule};
 
 /// Attempts to see a blocked thread blocked from the first look to the last.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 4;
+
+/// How old the kernel's word may be on a thread that was not seen to block, when samples are taken
+/// more often than this.
+const KERNEL_INTERVAL: Nanos = Nanos::MILLISECOND;
 
 /// A loop's clock reading further back than this is not believed: the target may live in a time
 /// namespace of its own.
@@ -23,10 +27,11 @@ const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
 
 /// What all threads of a process share while they are sampled.
 pub(super) struct Shared<'a> {
-    pub reader: Reader<'a, LiveMemory>,
-    pub memory: &'a LiveMemory,
+    pub reader: Reader<'a, ProcessMemory>,
+    pub memory: &'a ProcessMemory,
     pub descriptors: &'a mut Descriptors,
     pub symbols: &'a mut Symbols,
+    pub edges: &'a mut Edges,
     pub tables: &'a mut Tables,
 }
 
@@ -42,6 +47,9 @@ pub(super) struct ThreadSampler {
     last_stack: LastStack,
     event_loop: EventLoop,
     schedule: Option<(Nanos, Schedule)>,
+    cpu: CpuDelta,
+    /// When the kernel last said that it runs; 0 when it said something else since.
+    ran_at: Nanos,
     /// The last sample, when the thread was blocked throughout: as long as it does not run, all of
     /// it stays true.
     blocked: Option<ThreadSample>,
@@ -90,6 +98,8 @@ impl ThreadSampler {
             last_stack: LastStack::default(),
             event_loop: EventLoop::default(),
             schedule: None,
+            cpu: CpuDelta::default(),
+            ran_at: Nanos(0),
             blocked: None,
             last_attachment: Attachment::Unknown,
             step: None,
@@ -100,6 +110,7 @@ impl ThreadSampler {
     /// Forgets what was interned: its code objects may be others now.
     pub(super) fn forget_stack(&mut self) {
         self.last_stack = LastStack::default();
+        self.stack.forget();
         self.blocked = None;
     }
 
@@ -124,7 +135,11 @@ impl ThreadSampler {
 
     /// Whether the thread of a sample that was just taken could run without the GIL, by the
     /// instruction that it is at.
-    pub(super) fn may_run_detached(&self, reader: Reader<'_, LiveMemory>, cpu: CpuDelta) -> bool {
+    pub(super) fn may_run_detached(
+        &self,
+        reader: Reader<'_, ProcessMemory>,
+        cpu: CpuDelta,
+    ) -> bool {
         let releases = self.last_frames.first().map(|frame| ReleasesGil::at(reader, *frame));
         match releases {
             Some(Ok(ReleasesGil::Never)) => false,
@@ -154,15 +169,22 @@ impl ThreadSampler {
     ) -> Result<ThreadSample, Missed> {
         // Being stopped is having run: then the account says nothing, and need not.
         let stopped = before_stop.is_some();
-        let mut schedule = schedule_of(&self.kernel)?;
-        let cpu = cpu_delta(&mut self.schedule, time, schedule);
+        // Of a thread that ran, the kernel brings it up to date at its own ticks only.
+        let due = self.schedule.is_none_or(|(read_at, _)| time.since(read_at) >= KERNEL_INTERVAL);
+        let mut witness = None;
+        if due || self.blocked.is_some() {
+            let schedule = schedule_of(&self.kernel)?;
+            self.cpu = cpu_delta(&mut self.schedule, time, schedule);
+            witness = Some(schedule);
+        }
+        let cpu = CpuDelta { repeated: witness.is_none(), ..self.cpu };
         if let Some(blocked) = self.blocked.filter(|_| cpu.switches == 0) {
             self.last_time = time;
             return Ok(ThreadSample { cpu, ..blocked });
         }
         self.blocked = None;
         for _ in 0..ATTEMPTS {
-            let seen = match self.look(shared, cpu, before_stop) {
+            let seen = match self.look(shared, time, cpu, before_stop) {
                 Err(Missed::Failed(Failure::Invalid)) => continue,
                 seen => seen?,
             };
@@ -170,8 +192,8 @@ impl ThreadSampler {
             let blocked = matches!(seen.activity, Activity::Blocked(_));
             if blocked && !stopped {
                 let after = schedule_of(&self.kernel)?;
-                if after.map(|it| it.switches) != schedule.map(|it| it.switches) {
-                    schedule = after;
+                let switches = |schedule: Option<Schedule>| schedule.map(|it| it.switches);
+                if witness.replace(after).map(switches) != Some(switches(after)) {
                     continue;
                 }
             }
@@ -182,6 +204,7 @@ impl ThreadSampler {
                 attachment: seen.attachment,
                 cpu,
                 event_loop,
+                gil_holder: None,
             };
             // Being suspended ends without the thread's running.
             let lasts = blocked && !stopped && seen.attachment != Attachment::Suspended;
@@ -198,18 +221,26 @@ impl ThreadSampler {
     fn look(
         &mut self,
         shared: &mut Shared<'_>,
+        time: Nanos,
         cpu: CpuDelta,
         before_stop: Option<Activity>,
     ) -> Result<Seen, Missed> {
-        let activity = match before_stop {
-            Some(activity) => activity,
-            None => self.activity(shared)?,
-        };
         let Some(python) = self.python else {
+            let activity = before_stop.map_or_else(|| self.activity(shared), Ok)?;
             let interned = Interned { stack: StackId::EMPTY, loop_frame: None };
             return Ok(Seen { activity, attachment: Attachment::Foreign, interned });
         };
-        let head = self.stack.read(shared.reader, python.address, python.gil, &mut self.frames)?;
+        let head = self.stack.read(
+            shared.reader,
+            python.address,
+            python.gil,
+            shared.edges,
+            &mut self.frames,
+        )?;
+        let activity = match before_stop {
+            Some(activity) => activity,
+            None => self.activity_beside(shared, time, head)?,
+        };
         let interned = shared.symbols.intern(
             shared.reader,
             &self.frames,
@@ -218,6 +249,23 @@ impl ThreadSampler {
         )?;
         let (attachment, activity) = self.attachment(shared, python, head, activity, cpu)?;
         Ok(Seen { activity, attachment, interned })
+    }
+
+    /// What the kernel says of a thread with this head. One that has the GIL and ran when the kernel
+    /// was last asked, a moment ago, is taken to run still.
+    fn activity_beside(
+        &mut self,
+        shared: &mut Shared<'_>,
+        time: Nanos,
+        head: ThreadHead,
+    ) -> Result<Activity, Missed> {
+        let attached = head.holds_gil || head.attach_state == Some(1);
+        if attached && time.since(self.ran_at) < KERNEL_INTERVAL {
+            return Ok(Activity::Running);
+        }
+        let activity = self.activity(shared)?;
+        self.ran_at = if activity == Activity::Running { time } else { Nanos(0) };
+        Ok(activity)
     }
 
     /// How the thread stands to its interpreter; the activity comes back as it is then.

@@ -4,13 +4,14 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
+use super::holders::find_holders;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
 use super::woken::find_woken;
 use crate::model::{Activity, Failure, Nanos, Sample, Tables, ThreadId, Tid};
-use crate::python::{Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version};
-use crate::target::{Descriptors, LiveMemory, Process};
+use crate::python::{Edges, Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version, Watch};
+use crate::target::{Descriptors, Process, ProcessMemory};
 
 /// How often new thread states are looked for.
 const LIST_INTERVAL: Nanos = Nanos::MILLISECOND;
@@ -22,14 +23,15 @@ const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
 pub(super) struct Threads {
     /// Whether the process is stopped while a stack is read.
     blocking: bool,
-    memory: LiveMemory,
-    python: Interpreter<LiveMemory>,
+    memory: ProcessMemory,
+    python: Interpreter<ProcessMemory>,
     descriptors: Descriptors,
     symbols: Symbols,
+    edges: Edges,
     gil_waiters: FxHashMap<Gil, GilWaiters>,
     threads: Vec<ThreadSampler>,
-    /// The word that changes when a thread state is added, per interpreter.
-    list_heads: Vec<u64>,
+    /// Tells when there is a new thread state; `None` when they must be listed again anyhow.
+    watch: Option<Watch>,
     listed_at: Nanos,
     refreshed_at: Nanos,
     /// Whether the interpreter could not be read when it was last looked at.
@@ -44,20 +46,19 @@ impl Threads {
         blocking: bool,
     ) -> Result<Self, AttachError> {
         let memory = process.memory();
-        let python = Interpreter::new(memory, runtime)?;
+        let python = Interpreter::new(memory.clone(), runtime)?;
         // Asked now, so that an interpreter that cannot be read is told before sampling.
-        python
-            .list_heads()
-            .map_err(|source| AttachError::Interpreter { pid: process.pid(), source })?;
+        python.watch().map_err(|source| AttachError::Interpreter { pid: process.pid(), source })?;
         Ok(Self {
             blocking,
             memory,
             python,
             descriptors: Descriptors::new(process),
             symbols: Symbols::default(),
+            edges: Edges::default(),
             gil_waiters: FxHashMap::default(),
             threads: Vec::new(),
-            list_heads: Vec::new(),
+            watch: None,
             listed_at: Nanos(0),
             refreshed_at: Nanos(0),
             lost: false,
@@ -97,6 +98,7 @@ impl Threads {
             memory: &self.memory,
             descriptors: &mut self.descriptors,
             symbols: &mut self.symbols,
+            edges: &mut self.edges,
             tables,
         };
         let mut before_stop: Vec<Option<Activity>> = Vec::new();
@@ -129,6 +131,7 @@ impl Threads {
         });
         let reader = self.python.reader();
         find_woken(reader, &mut self.gil_waiters, &mut self.threads, sample);
+        find_holders(&self.threads, sample);
         drop(stop);
     }
 
@@ -145,20 +148,21 @@ impl Threads {
             return;
         }
         self.listed_at = now;
-        let heads = self.python.list_heads();
-        self.lost = heads.is_err();
+        let changed_list = self.watch.as_mut().is_none_or(|watch| self.python.has_changed(watch));
         if refresh {
             self.refreshed_at = now;
             if self.symbols.drop_replaced(self.python.reader()) {
+                self.edges.clear();
                 self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
             }
             self.threads.iter_mut().for_each(ThreadSampler::forget_wait);
         }
-        let heads = heads.unwrap_or_default();
-        if !refresh && heads == self.list_heads {
+        if !refresh && !changed_list {
             return;
         }
-        self.list_heads = heads;
+        let watch = self.python.watch();
+        self.lost = watch.is_err();
+        self.watch = watch.ok();
         self.relist(process, tables, changed);
         self.rename(tables, changed);
     }
@@ -168,12 +172,12 @@ impl Threads {
         let Ok(tids) = process.tids() else { return };
         // A list that could not be read, because it is changing, is read again at the next tick.
         let Ok(states) = self.python.threads(&tids) else {
-            self.list_heads.clear();
+            self.watch = None;
             return;
         };
         let (by_tid, settled) = self.one_state_each(states);
         if !settled {
-            self.list_heads.clear();
+            self.watch = None;
         }
         for thread in &mut self.threads {
             let Some(info) = tables.threads.get_mut(usize::from(thread.id)) else { continue };
@@ -231,7 +235,8 @@ impl Threads {
 
     /// Takes over the names that Python has given its threads.
     fn rename(&self, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
-        let names = self.python.thread_names();
+        let idents = self.threads.iter().filter_map(|thread| Some(thread.python?.ident));
+        let names = self.python.thread_names(idents.collect());
         for thread in &self.threads {
             let name = thread.python.and_then(|python| names.get(&python.ident));
             let info = tables.threads.get_mut(usize::from(thread.id));

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::thread::ThreadSampler;
 use crate::model::{Activity, Attachment, Sample, ThreadSample, WaitKind};
 use crate::python::{Gil, GilWaiters, Reader};
-use crate::target::LiveMemory;
+use crate::target::ProcessMemory;
 
 /// The threads of a sample that have to do with one GIL.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct Candidates {
 /// Corrects the attachments in `sample`; `threads` has the thread of each of its samples, in the
 /// same order, among others.
 pub(super) fn find_woken(
-    reader: Reader<'_, LiveMemory>,
+    reader: Reader<'_, ProcessMemory>,
     accounts: &mut FxHashMap<Gil, GilWaiters>,
     threads: &mut [ThreadSampler],
     sample: &mut Sample,

@@ -1,12 +1,15 @@
 //! The pipeline that ties sampler, classifier and profile. Invariant: the pipeline, and nothing else.
 
+mod locks;
+
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use self::locks::{LockWatch, held_locks};
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
-use crate::model::{Attachment, Nanos, Sample, StateId, Tables};
+use crate::model::{Attachment, Nanos, Sample, StateId, Tables, WaitNotes};
 use crate::profile::{
     AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
@@ -15,12 +18,13 @@ use crate::sampler::{
     own_cpu_time, raise_priority,
 };
 use crate::target::{Process, ProcessState, syscall_name};
+use crate::waits::deadlocks;
 
 /// How often a block is cut: what a crash may lose.
 const BLOCK_LENGTH: Nanos = Nanos::SECOND;
 
-/// Looks a second for a snapshot: near enough for one moment, far enough to tell who runs.
-const SNAPSHOT_RATE: f64 = 200.0;
+/// Looks a second for a snapshot: near enough for one moment, far enough to see who moves.
+const SNAPSHOT_RATE: f64 = 1000.0;
 
 /// How to sample.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +99,7 @@ pub struct Session<'c> {
     profile: Profile,
     sample: Sample,
     states: Vec<StateId>,
+    lock_watch: LockWatch,
     /// What was counted since the last block.
     quality: Quality,
     /// The accounts at the last block.
@@ -131,6 +136,7 @@ impl<'c> Session<'c> {
             profile: Profile::default(),
             sample: Sample::default(),
             states: Vec::new(),
+            lock_watch: LockWatch::default(),
             quality: Quality::default(),
             since,
         };
@@ -189,6 +195,9 @@ impl<'c> Session<'c> {
             if let Err(Stopped(state)) = self.take_sample(tick) {
                 break Ending::Target(state);
             }
+            if self.lock_watch.is_due(tick.time) {
+                self.look_at_locks();
+            }
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
                 self.cut(observer, false)?;
             }
@@ -210,6 +219,9 @@ impl<'c> Session<'c> {
             }
             shown = self.shown();
         }
+        shown.waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
+        shown.deadlocks = deadlocks(&shown.waits);
+        shown.tables = self.tables.clone();
         shown
     }
 
@@ -241,6 +253,8 @@ impl<'c> Session<'c> {
             threads: threads.collect(),
             missed: self.sample.failures.iter().map(|(thread, _)| *thread).collect(),
             tasks: None,
+            waits: Vec::new(),
+            deadlocks: Vec::new(),
         }
     }
 
@@ -266,6 +280,14 @@ impl<'c> Session<'c> {
         let late = self.options.rate > 0.0 && tick.late.seconds() > 0.5 / self.options.rate;
         self.quality.late += tick.skipped + u64::from(late);
         Ok(())
+    }
+
+    fn look_at_locks(&mut self) {
+        let began = monotonic_now();
+        let waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
+        let held = held_locks(&waits, &self.sample, &self.states);
+        self.builder.note_waits(WaitNotes { looks: 1, held, deadlocks: deadlocks(&waits) });
+        self.lock_watch.looked(began, monotonic_now());
     }
 
     /// Cuts a block and hands it on.

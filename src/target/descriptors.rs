@@ -124,9 +124,11 @@ impl Descriptors {
 
     /// What a socket is that no table has, or has yet: its protocol is always known.
     fn kind_of_unlisted(&self, number: i32) -> DescriptorKind {
-        let path = format!("/proc/{}/fd/{number}", self.process.pid());
         let mut name = [0; 32];
-        let len = rustix::fs::getxattr(path, "system.sockprotoname", &mut name).unwrap_or(0);
+        let len = self.process.live_pid().map_or(0, |pid| {
+            let path = format!("/proc/{pid}/fd/{number}");
+            rustix::fs::getxattr(path, "system.sockprotoname", &mut name).unwrap_or(0)
+        });
         match name.get(..len).unwrap_or_default() {
             name if name.starts_with(b"UNIX") => {
                 DescriptorKind::UnixSocket { path: "".into(), listener: false }

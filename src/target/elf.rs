@@ -104,7 +104,7 @@ impl ElfImage {
         let count = usize::from(header.e_phnum);
         let segments = ProgramHeader::parse(&bytes, 0, count, CONTEXT).ok()?;
         let bias = bias(&header, &segments, mapping)?;
-        let exports = Exports::find(memory, &segments, bias)?;
+        let exports = Exports::find(&memory, &segments, bias)?;
         Some(Self { bias, tables: Tables::Memory(exports) })
     }
 

@@ -8,7 +8,7 @@ use goblin::elf::sym::{STT_TLS, Symtab, st_type};
 
 use crate::model::Address;
 
-use super::memory::{LiveMemory, Memory, Span};
+use super::memory::{Memory, ProcessMemory, Span};
 
 /// The only kind of image there is here: 64 bits, little-endian.
 pub(super) const CONTEXT: Ctx = Ctx { container: Container::Big, le: Endian::Little };
@@ -25,10 +25,10 @@ pub(super) struct Exports {
 
 impl Exports {
     /// Finds the tables by the image's dynamic section.
-    pub fn find(memory: LiveMemory, segments: &[ProgramHeader], bias: u64) -> Option<Self> {
+    pub fn find(memory: &ProcessMemory, segments: &[ProgramHeader], bias: u64) -> Option<Self> {
         let dynamic = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC)?;
         let start = Address(bias).offset(dynamic.p_vaddr);
-        let entries = read_memory(&memory, start, dynamic.p_memsz)?;
+        let entries = read_memory(memory, start, dynamic.p_memsz)?;
         let (entries, _) = entries.as_chunks::<16>();
         let value = |wanted: u64| {
             let words = entries.iter().map(|entry| {
@@ -47,8 +47,8 @@ impl Exports {
         // Nothing says how many symbols there are; but all linkers put the names behind them.
         let size = names.checked_sub(symbols)?;
         Some(Self {
-            symbols: read_memory(&memory, Address(symbols), size)?,
-            names: read_memory(&memory, Address(names), value(DT_STRSZ)?)?,
+            symbols: read_memory(memory, Address(symbols), size)?,
+            names: read_memory(memory, Address(names), value(DT_STRSZ)?)?,
         })
     }
 
@@ -78,7 +78,7 @@ pub(super) fn is_at(names: &[u8], offset: impl TryInto<usize>, name: &str) -> bo
 }
 
 /// A piece of memory of a bounded length.
-pub(super) fn read_memory(memory: &LiveMemory, address: Address, len: u64) -> Option<Vec<u8>> {
+pub(super) fn read_memory(memory: &ProcessMemory, address: Address, len: u64) -> Option<Vec<u8>> {
     let len = usize::try_from(len).ok().filter(|&len| len as u64 <= MOST_BYTES)?;
     let mut bytes = vec![0; len];
     memory.read(&[Span { address, len }], &mut bytes).ok()?;

@@ -35,7 +35,8 @@ impl Process {
     /// Its children, and theirs.
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {
-        let found = remoteprocess::Process::new(self.pid()).and_then(|p| p.child_processes());
+        let live = self.live_pid().and_then(|pid| remoteprocess::Process::new(pid).ok());
+        let found = live.and_then(|process| process.child_processes().ok());
         found.unwrap_or_default().into_iter().map(|(child, _parent)| child).collect()
     }
 
@@ -43,7 +44,7 @@ impl Process {
     /// cgroups above allow; a fraction where a quota is one.
     #[must_use]
     pub fn usable_cpus(&self) -> f64 {
-        let allowed = affinity(self.pid());
+        let allowed = self.live_pid().map_or(1.0, affinity);
         let groups = self.file("cgroup").ok();
         groups.and_then(quota::cpu_quota).map_or(allowed, |quota| quota.min(allowed))
     }
@@ -58,8 +59,9 @@ impl Process {
     #[must_use]
     pub fn cpu_time(&self) -> Nanos {
         // The clock is exact to the nanosecond, `stat` to a tick.
-        let clock = nix::time::clock_getcpuclockid(unistd::Pid::from_raw(self.pid()));
-        if let Ok(time) = clock.and_then(nix::time::ClockId::now) {
+        let clock = |pid| nix::time::clock_getcpuclockid(unistd::Pid::from_raw(pid)).ok();
+        let clock = self.live_pid().and_then(clock);
+        if let Some(time) = clock.and_then(|clock| clock.now().ok()) {
             return Nanos::from(std::time::Duration::from(time));
         }
         let ticks = self.stat().map_or(0, |stat| stat.utime.saturating_add(stat.stime));

@@ -9,7 +9,7 @@ use crate::model::{Activity, Nanos, Tables, Tid, Wait, WaitKind};
 
 use super::descriptors::Descriptors;
 use super::limits::with_enough_descriptors;
-use super::memory::LiveMemory;
+use super::memory::ProcessMemory;
 use super::process::Process;
 use super::syscalls::{Shape, shape};
 use super::waits::{Call, Context, decode};
@@ -85,7 +85,7 @@ impl KernelThread {
     pub fn activity(
         &self,
         descriptors: &mut Descriptors,
-        memory: &LiveMemory,
+        memory: &ProcessMemory,
         tables: &mut Tables,
     ) -> io::Result<Activity> {
         let report = match self.report()? {

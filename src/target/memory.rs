@@ -1,12 +1,15 @@
 //! One door to the target's memory.
 
 use std::io::IoSliceMut;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd;
 
 use crate::model::{Address, Pid};
+
+use super::recorded::{RecordedMemory, Recorder};
 
 /// A piece of the target's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +98,43 @@ impl Memory for LiveMemory {
             rest = tail;
         }
         Ok(())
+    }
+}
+
+/// The memory of a process, whichever kind of process it is.
+///
+/// A type and not a parameter of everything above: what tells the kinds apart costs a live reader
+/// one branch beside a system call.
+#[derive(Debug, Clone)]
+pub enum ProcessMemory {
+    /// A running process's.
+    Live(LiveMemory),
+    /// An image's.
+    Recorded(Arc<RecordedMemory>),
+    /// That of a process of which an image is being made.
+    Recording(Arc<Recorder>),
+}
+
+impl From<Arc<RecordedMemory>> for ProcessMemory {
+    fn from(memory: Arc<RecordedMemory>) -> Self {
+        Self::Recorded(memory)
+    }
+}
+
+impl From<Arc<Recorder>> for ProcessMemory {
+    fn from(memory: Arc<Recorder>) -> Self {
+        Self::Recording(memory)
+    }
+}
+
+impl Memory for ProcessMemory {
+    #[inline]
+    fn read(&self, spans: &[Span], buffer: &mut [u8]) -> Result<(), ReadError> {
+        match self {
+            Self::Live(memory) => memory.read(spans, buffer),
+            Self::Recorded(memory) => memory.read(spans, buffer),
+            Self::Recording(memory) => memory.read(spans, buffer),
+        }
     }
 }
 

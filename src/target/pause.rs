@@ -25,7 +25,8 @@ impl Process {
         if self.state() != ProcessState::Alive {
             return Err(PauseError("it has ended".to_owned()));
         }
-        let lock = remoteprocess::Process::new(self.pid()).and_then(|process| process.lock());
+        let pid = self.live_pid().ok_or_else(|| PauseError("it is an image".to_owned()))?;
+        let lock = remoteprocess::Process::new(pid).and_then(|process| process.lock());
         let lock = lock.map_err(|error| PauseError(error.to_string()))?;
         Ok(Pause { _lock: lock, _not_send: PhantomData })
     }

@@ -15,8 +15,9 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use crate::model::{Address, Pid, Tid};
 
 use super::elf::{ElfError, ElfImage};
+use super::image::ImageFiles;
 use super::maps::{self, Mapping};
-use super::memory::{LiveMemory, Memory, ReadError, Span};
+use super::memory::{LiveMemory, Memory, ProcessMemory, ReadError, Span};
 use super::privileges::Denial;
 
 /// Why a process could not be opened.
@@ -55,6 +56,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    fn of(pid: Pid, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(libc::ENOENT | libc::ESRCH) => Self::NoSuchProcess { pid },
+            Some(libc::EACCES | libc::EPERM) => Denial::of(pid).into_error(pid),
+            _ => Self::Io { pid, source },
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -99,6 +108,9 @@ struct Handles {
     /// The pidfd, where the kernel has them (Linux 5.3): it becomes readable when the process
     /// ends, which is the cheapest question there is.
     exit: Option<OwnedFd>,
+    memory: ProcessMemory,
+    /// The folder's content, when it is not the kernel's but an image's.
+    recorded: Option<ImageFiles>,
 }
 
 /// The largest file of text taken from a process's folder, in bytes.
@@ -110,18 +122,30 @@ impl Process {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(pid: Pid) -> Result<Self, OpenError> {
-        let failed = |source: io::Error| match source.raw_os_error() {
-            Some(libc::ENOENT | libc::ESRCH) => OpenError::NoSuchProcess { pid },
-            Some(libc::EACCES | libc::EPERM) => Denial::of(pid).into_error(pid),
-            _ => OpenError::Io { pid, source },
-        };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())
-            .map_err(|error| failed(error.into()))?;
+        let folder = open_folder(Path::new(&format!("/proc/{pid}")))
+            .map_err(|error| OpenError::of(pid, error))?;
         let number = rustix::process::Pid::from_raw(pid);
         let exit = number.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let mut process = Self { pid, start_ticks: 0, handles: Arc::new(Handles { folder, exit }) };
-        // Read after both were opened: as it lives now, both are of the same process.
+        let memory = ProcessMemory::Live(LiveMemory::new(pid));
+        Self::identify(pid, Handles { folder, exit, memory, recorded: None })
+    }
+
+    /// The process of an image, as if it were there and stood still. What only a living process
+    /// can be asked, such as its children, it has not.
+    ///
+    /// # Errors
+    /// When the image is not that of a process that could be opened.
+    pub fn replay(files: &ImageFiles, memory: ProcessMemory) -> Result<Self, OpenError> {
+        let pid = files.pid;
+        let folder = open_folder(files.path()).map_err(|source| OpenError::Io { pid, source })?;
+        let recorded = Some(files.clone());
+        Self::identify(pid, Handles { folder, exit: None, memory, recorded })
+    }
+
+    fn identify(pid: Pid, handles: Handles) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::of(pid, error);
+        let mut process = Self { pid, start_ticks: 0, handles: Arc::new(handles) };
+        // Read after all was opened: as it lives now, all is of the same process.
         let stat = process.stat().map_err(failed)?;
         // `/proc/TID` exists too, unlisted, for a thread that is not the first of its process.
         if process.status().is_ok_and(|status| status.tgid != pid) {
@@ -155,6 +179,12 @@ impl Process {
         self.pid
     }
 
+    /// Its number, unless it is only an image's: then another process may have it now.
+    #[must_use]
+    pub fn live_pid(&self) -> Option<Pid> {
+        self.handles.recorded.is_none().then_some(self.pid)
+    }
+
     /// When it began, in clock ticks since boot (`/proc/PID/stat`, field 22).
     #[must_use]
     pub fn start_ticks(&self) -> u64 {
@@ -170,15 +200,15 @@ impl Process {
         match self.stat() {
             Ok(stat) if is_zombie(&stat) => ProcessState::Zombie,
             Ok(_) => ProcessState::Alive,
-            Err(_) if Path::new(&format!("/proc/{}", self.pid)).exists() => ProcessState::Reused,
+            Err(_) if self.live_pid().is_some_and(is_in_use) => ProcessState::Reused,
             Err(_) => ProcessState::Gone,
         }
     }
 
     /// Its memory.
     #[must_use]
-    pub fn memory(&self) -> LiveMemory {
-        LiveMemory::new(self.pid)
+    pub fn memory(&self) -> ProcessMemory {
+        self.handles.memory.clone()
     }
 
     /// What is mapped into its memory, by address; at most [`maps::MOST_MAPPINGS`] of them.
@@ -225,7 +255,9 @@ impl Process {
     }
 
     fn open_at(&self, path: impl rustix::path::Arg, flags: OFlags) -> io::Result<File> {
-        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+        // A link in an image would lead to what this machine has there.
+        let links = if self.live_pid().is_some() { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = flags | links | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(File::from(rustix::fs::openat(self.folder(), path, flags, Mode::empty())?))
     }
 
@@ -265,6 +297,15 @@ pub fn all_pids() -> io::Result<Vec<Pid>> {
         pids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<Pid>().ok()));
     }
     Ok(pids)
+}
+
+fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+fn is_in_use(pid: Pid) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// A first thread that has ended shows as a zombie too; only when it was the last one is the

@@ -3,7 +3,7 @@
 use crate::model::{Address, DescriptorId, Operation, Tables, WaitKind};
 
 use super::descriptors::Descriptors;
-use super::memory::{LiveMemory, Memory, Span};
+use super::memory::{Memory, ProcessMemory, Span};
 use super::syscalls::{Shape, shape};
 
 /// A system call that a thread is blocked in.
@@ -20,7 +20,7 @@ pub(super) struct Call {
 /// What is needed to look behind a call's arguments.
 pub(super) struct Context<'a> {
     pub descriptors: &'a mut Descriptors,
-    pub memory: &'a LiveMemory,
+    pub memory: &'a ProcessMemory,
     pub tables: &'a mut Tables,
 }
 
@@ -82,7 +82,7 @@ fn futex(call: &Call) -> WaitKind {
 
 /// The first of the futexes that `futex_waitv` waits for: an array of `struct futex_waitv
 /// { u64 val, uaddr; u32 flags, reserved }`.
-fn futex_vector(call: &Call, memory: &LiveMemory) -> WaitKind {
+fn futex_vector(call: &Call, memory: &ProcessMemory) -> WaitKind {
     let mut waiter = [0; 24];
     let span = Span { address: Address(call.arguments[0]), len: waiter.len() };
     if memory.read(&[span], &mut waiter).is_err() {

@@ -285,7 +285,7 @@ fn asyncio_deadlocks_are_found() {
             let task = list(&dump["tasks"]).iter().find(|task| task["id"] == *id);
             task.map(|task| text(&task["name"]).to_owned()).expect("a task")
         };
-        let found: BTreeSet<BTreeSet<String>> = list(&dump["deadlocks"])
+        let found: BTreeSet<BTreeSet<String>> = list(&dump["task_deadlocks"])
             .iter()
             .map(|it| list(&it["tasks"]).iter().map(|member| name(&member["task"])).collect())
             .collect();

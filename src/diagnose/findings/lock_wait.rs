@@ -12,7 +12,9 @@ const ID: &str = "lock-wait";
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let active = case.load.active() * case.load.totals.samples;
     let waits = |row: &super::Row| {
-        row.state.cause == Cause::Lock && enters_critical_section(case.tables(), row.state)
+        row.state.cause == Cause::Lock
+            && enters_critical_section(case.tables(), row.state)
+            && !case.is_deadlocked(row.thread)
     };
     let groups = case.by_site(waits).into_iter().map(|(site, rows)| (site, total(&rows), rows));
     let material = groups

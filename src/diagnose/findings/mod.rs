@@ -2,8 +2,10 @@
 
 mod blocked_loop;
 mod cpu_starved;
+mod deadlock;
 mod gil_contention;
 mod holding_gil;
+mod lock_held;
 mod lock_wait;
 mod sequential_io;
 mod unknown;
@@ -82,10 +84,12 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 9] = [
+    deadlock::find,
     blocked_loop::find,
     gil_contention::find,
     holding_gil::find,
+    lock_held::find,
     lock_wait::find,
     sequential_io::find,
     cpu_starved::find,
@@ -165,6 +169,12 @@ impl<'a> Case<'a> {
     /// So many samples by the samples of the process.
     fn share(&self, samples: u64) -> f64 {
         ratio(samples as f64, self.load.totals.samples)
+    }
+
+    /// Whether a thread waits for ever, which is a finding of its own.
+    fn is_deadlocked(&self, thread: ThreadId) -> bool {
+        let mut deadlocks = self.profile.deadlocks.iter().map(|seen| &seen.deadlock);
+        deadlocks.any(|it| it.ring.iter().chain(&it.victims).any(|wait| wait.thread == thread))
     }
 
     fn thread_name(&self, thread: ThreadId) -> Option<String> {

@@ -120,12 +120,13 @@ struct Rule {
 /// Order matters where one state of affairs makes another: a loop that `time.sleep` blocks looks
 /// idle, threads that queue for the GIL keep one CPU busy, and an idle program satisfies every
 /// comparison of shares.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule {
         workload: Workload::InsufficientData,
         strength: rules::insufficient,
         why: why::insufficient,
     },
+    Rule { workload: Workload::Deadlocked, strength: rules::deadlocked, why: why::deadlocked },
     Rule {
         workload: Workload::EventLoopBlocked,
         strength: rules::loop_blocked,

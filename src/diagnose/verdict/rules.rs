@@ -19,6 +19,11 @@ pub(super) fn insufficient(load: &Load) -> f64 {
     f64::from(too_few || mostly_rejected || mostly_unknown)
 }
 
+/// Threads that wait for ever are worth more than anything that the others do.
+pub(super) fn deadlocked(load: &Load) -> f64 {
+    f64::from(load.facts.deadlocked_threads > 0)
+}
+
 pub(super) fn loop_blocked(load: &Load) -> f64 {
     let facts = &load.facts;
     let by_share = ramp(facts.blocked, 0.02, 0.08);

@@ -28,6 +28,11 @@ pub(super) fn insufficient(load: &Load) -> Vec<String> {
     why
 }
 
+pub(super) fn deadlocked(load: &Load) -> Vec<String> {
+    let threads = counted(load.facts.deadlocked_threads as u64, "thread");
+    vec![format!("{threads} can never go on: nobody is left who could end what they wait for.")]
+}
+
 pub(super) fn loop_blocked(load: &Load) -> Vec<String> {
     vec![
         format!(

@@ -53,11 +53,25 @@ offsets!(/// `struct _gil_runtime_state`.
 offsets!(/// `_PyCFrame`.
     CFrame { current_frame });
 offsets!(/// `PyFrameObject` up to 3.10, `_PyInterpreterFrame` after.
-    Frame { code, previous, instruction, localsplus; owner });
+    ///
+/// `value_stack` (a pointer), `block_count` and `blocks` up to 3.10.
+    Frame {
+        code, previous, instruction, localsplus, globals;
+        owner, value_stack, block_count, blocks
+    });
 offsets!(/// `PyCodeObject`; `local_names` is `co_varnames` up to 3.10.
-    Code { name, file, first_line, line_table, local_names; qualified_name, bytecode, bytecode_object });
-offsets!(/// `PyObject` and `PyVarObject`.
-    Object { r#type, size });
+///
+/// `local_count` is `co_nlocalsplus`, with `exceptions` from 3.11 on.
+    Code {
+        name, file, first_line, line_table, local_names, names, stack_size;
+        qualified_name, bytecode, bytecode_object, local_count, exceptions
+    });
+offsets!(/// `PyFunctionObject`.
+    Function { code });
+offsets!(/// `PyGenObject`: the frame itself, or up to 3.10 a pointer to it.
+    Generator { frame });
+offsets!(/// `PyObject` and `PyVarObject`; `mutex` is a free-threaded object's own.
+    Object { r#type, size; mutex });
 offsets!(/// `PyTypeObject` and `PyHeapTypeObject`.
     Type { name, basic_size, flags, dict_offset, cached_keys });
 offsets!(/// `PyASCIIObject` and `PyCompactUnicodeObject`.
@@ -87,6 +101,9 @@ pub(in crate::python) struct Opcodes {
     /// those that seldom run code that releases it.
     #[serde(default)]
     pub unlikely: Vec<u8>,
+    /// Up to 3.9, where nothing else tells the line of a `with`: those that begin one.
+    #[serde(default)]
+    pub enters_with: Vec<u8>,
 }
 
 /// All offsets of a series, in bytes.
@@ -99,6 +116,8 @@ pub(in crate::python) struct Fields {
     pub frame_root: Option<CFrame>,
     pub frame: Frame,
     pub code: Code,
+    pub function: Function,
+    pub generator: Generator,
     pub object: Object,
     pub r#type: Type,
     pub unicode: Unicode,

@@ -1,0 +1,373 @@
+//! The stack of one thread, as nearly at one moment as can be had without stopping it.
+//!
+//! A thread's frames lie in a few contiguous chunks (3.11+) or one by one on the heap (up to 3.10,
+//! and generators). Both are *regions* here: remembered from sample to sample, and all read by one
+//! system call. Only where a frame is in none of them is it looked up, remembered, and everything
+//! read again.
+//!
+//! That call reads the innermost frames twice, before everything and with it, between two readings
+//! of the thread's head. As long as a frame is there, those that called it stay as they are: when
+//! both readings of the innermost agree, the whole stack was there at one moment. More than the
+//! very innermost must agree: a frame that has returned stays in memory as it was until another one
+//! is put in its place, which begins at the outer end. In a storm of short calls two readings
+//! hardly ever agree; then a stack is taken whose every edge is known to be possible (see
+//! [`Edges`]), and where even that is not to be had the sample is rejected.
+
+mod edges;
+mod regions;
+
+pub use self::edges::Edges;
+
+use self::regions::{MARGIN, Regions};
+use super::gil::Gil;
+use super::interpreter::ThreadHead;
+use super::layout::{FrameRoot, InstructionPointer, Layout};
+use super::object::Reader;
+use crate::model::{Address, Failure};
+use crate::target::{Memory, ReadError, Span};
+
+/// Stacks deeper than this are cut at the outer end.
+const DEEPEST: usize = 4096;
+/// Attempts to read a stack twice alike, or one whose edges are known.
+const ATTEMPTS: u32 = 40;
+/// Attempts before one is taken whose edges are known but which was not read twice alike.
+const PATIENCE: u32 = 6;
+/// Attempts that only learn where frames are.
+const LESSONS: u32 = 8;
+/// Frames this far from the innermost one, in bytes, are read twice: nearly always all of them.
+const TWICE_WITHIN: u64 = 4096;
+/// How many frames on the heap are read twice, each a span.
+const TWICE_SPANS: usize = 6;
+/// How many of them must agree, unless the stack has fewer.
+const AGREEING: usize = 2;
+/// Bytes beyond the innermost frame that are read twice: room for calls made meanwhile.
+const TWICE_MARGIN: u64 = 256;
+/// Frames nearer to each other than this are read twice by one span.
+const TWICE_NEAR: u64 = 1024;
+/// Chunks that are looked at to learn where one stack lies.
+const MOST_CHUNKS: usize = 1 << 14;
+/// Bytes that are copied for one stack: a kilobyte for each of the frames that are not cut.
+const MOST_BYTES: u64 = 1 << 22;
+/// No chunk is larger, which has 16 KiB or room for one large frame; a larger size is garbage.
+const LARGEST_CHUNK: u64 = 1 << 20;
+/// Bytes of memory that are kept from one sample to the next, of which there is one for each
+/// thread: what is damaged may look like a large stack in all of them.
+const MOST_KEPT: usize = 1 << 20;
+
+/// A frame as it lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawFrame {
+    /// Where it lies.
+    pub address: Address,
+    /// Its code object.
+    pub code: Address,
+    /// Its instruction: an index (up to 3.10, sign-extended) or a pointer.
+    pub instruction: u64,
+}
+
+/// Reads one thread's stack, and remembers where it lies.
+#[derive(Debug, Default)]
+pub struct StackReader {
+    regions: Regions,
+    /// What is read twice, and where the first reading lies in the buffer. Outermost first.
+    twice: Vec<(Span, usize)>,
+    /// The `_PyCFrame` that leads to the innermost frame; 0 where there is none.
+    holder: u64,
+    /// The stack that was read last.
+    last: Vec<RawFrame>,
+    spans: Vec<Span>,
+    buffer: Vec<u8>,
+}
+
+/// What one walk over the copied regions found.
+enum Walk {
+    Complete,
+    Missing(u64),
+}
+
+impl StackReader {
+    /// Forgets the last stack: its code objects may have been replaced.
+    pub fn forget(&mut self) {
+        self.last.clear();
+    }
+
+    /// Reads the head of the thread state at `thread` and its frames into `frames`, innermost first.
+    ///
+    /// # Errors
+    /// [`Failure::Torn`] when the thread moved at every attempt.
+    pub fn read<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        thread: Address,
+        gil: Option<Gil>,
+        edges: &mut Edges,
+        frames: &mut Vec<RawFrame>,
+    ) -> Result<ThreadHead, Failure> {
+        let head = self.read_settled(reader, thread, gil, edges, frames);
+        self.buffer.truncate(MOST_KEPT);
+        self.buffer.shrink_to(MOST_KEPT);
+        head
+    }
+
+    fn read_settled<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        thread: Address,
+        gil: Option<Gil>,
+        edges: &mut Edges,
+        frames: &mut Vec<RawFrame>,
+    ) -> Result<ThreadHead, Failure> {
+        let (mut torn, mut lessons) = (0, 0);
+        while torn < ATTEMPTS && lessons < LESSONS {
+            let (before, after) = match self.copy(reader, thread, gil) {
+                Ok(heads) => heads,
+                Err(ReadError::Unmapped) if !self.regions.is_empty() || self.holder != 0 => {
+                    self.forget_places();
+                    lessons += 1;
+                    continue;
+                }
+                Err(_) => return Err(Failure::Unreadable),
+            };
+            if before.holder != self.holder {
+                self.holder = before.holder;
+                lessons += 1;
+                continue;
+            }
+            if let Walk::Missing(frame) = self.walk(reader.layout, before.frame, frames)? {
+                lessons += 1;
+                self.learn(reader, before.chunk, frame);
+                continue;
+            }
+            let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
+            let agreed = unmoved && self.agrees(reader.layout, frames);
+            let believed = agreed && edges.are_known(&self.last, frames)
+                || unmoved && edges.learn(&self.last, frames, agreed)
+                || torn >= PATIENCE && edges.are_known(&self.last, frames);
+            self.plan_twice(reader.layout, frames);
+            if believed {
+                self.regions.settle();
+                self.last.clone_from(frames);
+                return Ok(after);
+            }
+            torn += 1;
+        }
+        Err(Failure::Torn)
+    }
+
+    fn forget_places(&mut self) {
+        self.regions.clear();
+        self.twice.clear();
+        self.holder = 0;
+    }
+
+    /// One system call: head, innermost frames, regions, GIL, head. Where the head leads to the
+    /// frame through a holder (3.11, 3.12), the holder's word is read in the head's stead the second
+    /// time.
+    fn copy<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        thread: Address,
+        gil: Option<Gil>,
+    ) -> Result<(ThreadHead, ThreadHead), ReadError> {
+        let layout = reader.layout;
+        let head = Span { address: thread, len: ThreadHead::len(layout) };
+        let holder = match layout.frame_root {
+            FrameRoot::CFrame(offset) if self.holder != 0 => {
+                Some(Span { address: Address(self.holder).offset(offset), len: 8 })
+            }
+            _ => None,
+        };
+        let gil_span = gil.map(Gil::span);
+        self.spans.clear();
+        self.spans.push(head);
+        self.spans.extend(holder);
+        let mut place = head.len + holder.map_or(0, |span| span.len);
+        for (span, at) in &mut self.twice {
+            *at = place;
+            place += span.len;
+            self.spans.push(*span);
+        }
+        let gil_place = self.regions.plan(place, &mut self.spans);
+        self.spans.extend(gil_span);
+        let tail = gil_place + gil_span.map_or(0, |span| span.len);
+        let last = holder.unwrap_or(head);
+        self.spans.push(last);
+        self.buffer.resize(tail + last.len, 0);
+        reader.memory.read(&self.spans, &mut self.buffer)?;
+
+        let from = |place: usize| self.buffer.get(place..).unwrap_or_default();
+        let mut before = ThreadHead::parse(layout, from(0));
+        if layout.frame_root != FrameRoot::Direct {
+            before.holder = before.frame;
+            before.frame = 0;
+        }
+        let mut after = before;
+        match holder {
+            None if layout.frame_root == FrameRoot::Direct => {
+                after = ThreadHead::parse(layout, from(tail));
+            }
+            None => {}
+            Some(_) => {
+                before.frame = word(from(head.len), 0).unwrap_or(0);
+                after.frame = word(from(tail), 0).unwrap_or(0);
+            }
+        }
+        if let Some(gil) = gil {
+            after.holds_gil = gil.is_held_by(from(gil_place), thread);
+        }
+        Ok((before, after))
+    }
+
+    fn walk(
+        &mut self,
+        layout: &Layout,
+        innermost: u64,
+        frames: &mut Vec<RawFrame>,
+    ) -> Result<Walk, Failure> {
+        frames.clear();
+        let at = &layout.at.frame;
+        let header = header_len(layout);
+        let mut next = innermost;
+        // Frames without code count too: a cycle of them must end as well.
+        for _ in 0..DEEPEST {
+            if next == 0 {
+                return Ok(Walk::Complete);
+            }
+            let Some(place) = self.regions.place_of(next, header) else {
+                return Ok(Walk::Missing(next));
+            };
+            let bytes = self.buffer.get(place..place + header as usize).unwrap_or_default();
+            let field = |offset| word(bytes, offset).ok_or(Failure::Invalid);
+            let shim = at
+                .owner
+                .and_then(|owner| bytes.get(owner as usize))
+                .is_some_and(|owner| *owner >= layout.shim_owner);
+            let code = field(at.code)? & !layout.tag_mask;
+            if !shim && code != 0 {
+                let instruction = match layout.instruction {
+                    InstructionPointer::Pointer => field(at.instruction)?,
+                    InstructionPointer::Index(_) => field(at.instruction)? as u32 as i32 as u64,
+                };
+                frames.push(RawFrame { address: Address(next), code: Address(code), instruction });
+            }
+            next = field(at.previous)?;
+        }
+        Ok(Walk::Complete)
+    }
+
+    /// Whether the innermost frames were the same when they were read first. The innermost one's
+    /// instruction may have moved on; those of the frames that called it cannot have.
+    fn agrees(&mut self, layout: &Layout, frames: &[RawFrame]) -> bool {
+        let at = &layout.at.frame;
+        let header = header_len(layout);
+        let fixed = [at.code, at.previous, at.instruction];
+        let mut agreeing = 0;
+        for (index, frame) in frames.iter().enumerate() {
+            let first = self.twice.iter().find_map(|(span, place)| {
+                let offset = frame.address.0.checked_sub(span.address.0)?;
+                (offset + header <= span.len as u64).then_some(place + offset as usize)
+            });
+            let (Some(first), Some(second)) =
+                (first, self.regions.place_of(frame.address.0, header))
+            else {
+                break;
+            };
+            let field = |place: usize, offset| word(self.buffer.get(place..)?, offset);
+            let fixed = if index == 0 { &fixed[..2] } else { &fixed[..] };
+            if fixed.iter().any(|&offset| field(first, offset) != field(second, offset)) {
+                return false;
+            }
+            agreeing += 1;
+        }
+        agreeing >= AGREEING.min(frames.len())
+    }
+
+    /// What is to be read twice next time: where the innermost frames lie now.
+    fn plan_twice(&mut self, layout: &Layout, frames: &[RawFrame]) {
+        let header = header_len(layout);
+        self.twice.clear();
+        let innermost = frames.first().map_or(0, |frame| frame.address.0);
+        for (index, frame) in frames.iter().enumerate() {
+            let start = frame.address.0;
+            let far = innermost.abs_diff(start) > TWICE_WITHIN && index > AGREEING;
+            if far || self.twice.len() > TWICE_SPANS {
+                break;
+            }
+            let margin = if index == 0 { TWICE_MARGIN } else { 0 };
+            let end = start.saturating_add(header + margin);
+            // A chunk's frames lie one after the other, the innermost last.
+            if let Some((span, _)) = self.twice.last_mut()
+                && start < span.address.0
+                && span.address.0 - start < TWICE_NEAR
+            {
+                span.len += (span.address.0 - start) as usize;
+                span.address = Address(start);
+                continue;
+            }
+            let end = if self.regions.has(start, end - start) { end } else { start + header };
+            self.twice.push((Span { address: Address(start), len: (end - start) as usize }, 0));
+        }
+    }
+
+    /// Finds out where `frame` and the frames that called it lie.
+    fn learn<M: Memory>(&mut self, reader: Reader<'_, M>, chunk: u64, frame: u64) {
+        let header = header_len(reader.layout);
+        let mut next = frame;
+        let mut budget = MOST_CHUNKS;
+        let mut copied = self.regions.len();
+        for _ in 0..DEEPEST {
+            if next == 0 || self.regions.has(next, header) || copied > MOST_BYTES {
+                return;
+            }
+            copied += match self.learn_chunk(reader, chunk, next, header, &mut budget) {
+                Some(len) => len,
+                None => self.regions.add_frame(next, header),
+            };
+            let address = Address(next).offset(reader.layout.at.frame.previous);
+            let Ok(caller) = reader.word(address) else { return };
+            next = caller;
+        }
+    }
+
+    /// Looks for the chunk that `frame` lies in, and remembers it; gives the bytes that it adds.
+    fn learn_chunk<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        innermost: u64,
+        frame: u64,
+        header: u64,
+        budget: &mut usize,
+    ) -> Option<u64> {
+        let mut chunk = innermost;
+        while let Some(rest) = budget.checked_sub(1) {
+            *budget = rest;
+            // `struct _PyStackChunk`: previous, size in bytes, top.
+            let head: [u8; 16] = reader.array(Address(chunk)).ok()?;
+            let (previous, size) = (word(&head, 0)?, word(&head, 8)?);
+            if size > LARGEST_CHUNK {
+                return None;
+            }
+            if (chunk..chunk.saturating_add(size)).contains(&frame) {
+                let len = (frame - chunk).saturating_add(header + MARGIN).min(size);
+                return Some(self.regions.add_chunk(chunk, len));
+            }
+            if previous == 0 {
+                return None;
+            }
+            chunk = previous;
+        }
+        None
+    }
+}
+
+/// How many bytes of a frame are looked at.
+fn header_len(layout: &Layout) -> u64 {
+    let at = &layout.at.frame;
+    [at.code, at.previous, at.instruction, at.owner.unwrap_or(0)].into_iter().max().unwrap_or(0) + 8
+}
+
+/// The word at `offset`.
+pub(super) fn word(bytes: &[u8], offset: u64) -> Option<u64> {
+    let bytes = bytes.get(usize::try_from(offset).ok()?..)?.first_chunk::<8>()?;
+    Some(u64::from_ne_bytes(*bytes))
+}

@@ -1,0 +1,210 @@
+//! Waits for locks and deadlocks against the truth: every thread of the programs knows it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::machine::{say, shared};
+use super::program::{Program, repository};
+use super::pyconc::{self, exit};
+use super::pythons::{self, Python};
+
+/// Snapshots of each healthy program on each Python; the environment may ask for more.
+const SNAPSHOTS: usize = 5;
+
+/// What is wrong with what was seen of a wait.
+fn mistakes(name: &str, truth: &Value, seen: Option<&Value>) -> Vec<String> {
+    let Some(lock) = seen.map(|thread| &thread["lock"]).filter(|lock| !lock.is_null()) else {
+        return vec![format!("{name}: no wait")];
+    };
+    let mut found = Vec::new();
+    let mut check = |what: &str, seen: &Value, right: &Value| {
+        if seen != right {
+            found.push(format!("{name}: {what} is {right}, not {seen}"));
+        }
+    };
+    check("kind", &lock["kind"], &truth["kind"]);
+    check("object", &lock["object"], &truth["object"]);
+    check("line", &lock["where"]["line"], &truth["line"]);
+    check("timed", &lock["timed"], &truth["timed"]);
+    let owners = lock["owners"].as_array().expect("a list of owners");
+    match (&truth["owner"], &owners[..]) {
+        (Value::Null, []) => {}
+        (owner, [one]) => {
+            check("owner", &one["thread"], owner);
+            if !truth["owner_line"].is_null() {
+                check("owner's line", &one["where"]["line"], &truth["owner_line"]);
+            }
+        }
+        (owner, _) => check("owners", &lock["owners"], owner),
+    }
+    found
+}
+
+#[test]
+fn every_kind_of_wait_is_named_with_its_object_line_and_owner() {
+    let _shared = shared();
+    let script = repository("tests/programs/lock_waits.py");
+    let mut wrong = Vec::new();
+    for python in pythons::all() {
+        let program = Program::start(python, &script, &[]);
+        let truth = &program.announced()["waits"];
+        let dump = pyconc::json(&["dump", "--json", &program.pid()]);
+        let threads = dump["threads"].as_array().expect("a list of threads");
+        let truth = truth.as_object().expect("waits by name");
+        let before = wrong.len();
+        for (name, truth) in truth {
+            let seen = threads.iter().find(|thread| thread["tid"] == truth["tid"]);
+            let mistakes = mistakes(name, truth, seen);
+            wrong.extend(mistakes.iter().map(|it| format!("{}: {it}", python.version)));
+        }
+        assert_eq!(dump["deadlocks"], Value::Array(Vec::new()), "{}", python.version);
+        let all = truth.len();
+        say(&format!("CPython {}: {all} waits, {} mistakes", python.version, wrong.len() - before));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The names of the threads in the rings of some deadlocks, and the lines of the first ring.
+fn rings(deadlocks: &Value) -> (BTreeSet<BTreeSet<String>>, BTreeSet<u64>) {
+    let deadlocks = deadlocks.as_array().expect("a list of deadlocks");
+    let ring = |deadlock: &Value| deadlock["ring"].as_array().expect("a ring").clone();
+    let name = |wait: &Value| wait["thread"].as_str().expect("a name").to_owned();
+    let names = deadlocks.iter().map(|it| ring(it).iter().map(name).collect()).collect();
+    let line = |wait: &Value| wait["where"]["line"].as_u64();
+    let lines = deadlocks.first().map(|it| ring(it).iter().filter_map(line).collect());
+    (names, lines.unwrap_or_default())
+}
+
+/// What a program says of its deadlock, in the same form.
+fn truth(program: &Program) -> (BTreeSet<BTreeSet<String>>, BTreeSet<u64>) {
+    let truth = program.announced();
+    (
+        serde_json::from_value(truth["rings"].clone()).expect("lists of names"),
+        serde_json::from_value(truth["lines"].clone()).expect("lines"),
+    )
+}
+
+fn deadlock_findings(report: &Value) -> Value {
+    let findings = report["findings"].as_array().expect("a list of findings");
+    let deadlocks = findings.iter().filter(|finding| finding["id"] == "deadlock");
+    deadlocks.map(|finding| finding["evidence"].clone()).collect()
+}
+
+fn check_deadlock(python: &Python, kind: &str, folder: &Path) {
+    let program = Program::start(python, &repository("tests/programs/deadlocks.py"), &[kind]);
+    let (pid, right) = (program.pid(), truth(&program));
+    let what = format!("CPython {}, {kind}", python.version);
+
+    let dump = pyconc::json(&["dump", "--json", &pid]);
+    assert_eq!(rings(&dump["deadlocks"]), right, "{what}: {}", dump["deadlocks"]);
+    let text = pyconc::run(&["dump", &pid]).stdout;
+    let drawing: Vec<_> =
+        text.lines().skip(3).take_while(|line| !line.starts_with("Thread")).collect();
+    let drawn = |word: &str| drawing.iter().any(|line| line.contains(word));
+    assert!(drawn("Deadlock") && drawing.iter().all(|it| it.chars().count() <= 80), "{text}");
+    assert!(right.0.iter().flatten().all(|name| drawn(name)), "{what}: {text}");
+    assert!(right.1.iter().all(|line| drawn(&format!(":{line})"))), "{what}: {text}");
+
+    let recording = folder.join("out.pyconc");
+    let recording = recording.to_str().expect("a path");
+    let run = pyconc::run(&["record", "--pid", &pid, "-d", "1", "-o", recording]);
+    assert_eq!(run.code, Some(exit::OK), "{what}: {}", run.stderr);
+    let report = pyconc::run(&["report", recording, "-f", "json", "--fail-on", "error"]);
+    assert_eq!(report.code, Some(exit::GATE), "{what}: {}", report.stderr);
+    let report = report.json_of_any_end();
+    assert_eq!(rings(&deadlock_findings(&report)), right, "{what}: {report}");
+    assert_eq!(report["verdict"]["workload"], "deadlocked", "{what}");
+}
+
+#[test]
+fn deadlocks_are_found_with_their_threads_and_lines() {
+    let _shared = shared();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for python in pythons::all() {
+        for kind in
+            ["crossed", "ring", "itself", "futures", "executor", "joins", "orphan", "managers"]
+        {
+            check_deadlock(python, kind, folder.path());
+        }
+    }
+}
+
+#[test]
+fn a_live_report_finds_a_deadlock_within_a_second() {
+    let _shared = shared();
+    let script = repository("tests/programs/deadlocks.py");
+    let program = Program::start(pythons::any(), &script, &["crossed"]);
+    let run = pyconc::run(&["report", "--pid", &program.pid(), "-d", "1", "--fail-on", "error"]);
+    assert_eq!(run.code, Some(exit::GATE), "{}\n{}", run.stdout, run.stderr);
+    let text = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["[deadlock]", "one waits for Lock target.lock", "held by two since transfer"] {
+        assert!(text.contains(words), "{words}\n{}", run.stdout);
+    }
+}
+
+/// Two threads that sleep in turn with one lock, and two that wait for a pipe with another.
+const SLOW_OWNERS: &str = r#"
+import os, threading, time
+lock, rlock = threading.Lock(), threading.RLock()
+reader, writer = os.pipe()
+def nap():
+    while True:
+        with lock: time.sleep(0.2)
+def read():
+    while True:
+        with rlock: os.read(reader, 1)
+def feed():
+    while True:
+        time.sleep(0.3)
+        os.write(writer, b"x")
+for work in [nap, nap, read, read, feed]:
+    threading.Thread(target=work, daemon=True).start()
+print("ready", flush=True)
+time.sleep(60)
+"#;
+
+#[test]
+fn what_an_owner_does_while_others_wait_is_found() {
+    let _shared = shared();
+    for python in pythons::all() {
+        let program = Program::inline(python, SLOW_OWNERS);
+        let report = pyconc::json(&["report", "--pid", &program.pid(), "-d", "4", "-f", "json"]);
+        let findings = report["findings"].as_array().expect("a list of findings");
+        for (id, lock, taken) in
+            [("sleep-under-lock", "lock", 7), ("lock-held-across-io", "rlock", 10)]
+        {
+            let finding = findings.iter().find(|finding| finding["id"] == id);
+            let finding = finding.unwrap_or_else(|| panic!("{}: {id}", python.version));
+            let evidence = &finding["evidence"];
+            assert_eq!(evidence["lock"], lock, "{}", python.version);
+            assert_eq!(evidence["taken"]["line"], taken, "{}: {evidence}", python.version);
+        }
+        assert_eq!(deadlock_findings(&report), Value::Array(Vec::new()), "{}", python.version);
+    }
+}
+
+#[test]
+fn healthy_programs_have_no_deadlock() {
+    let _shared = shared();
+    let more = std::env::var("PYCONC_TEST_SNAPSHOTS").ok().and_then(|text| text.parse().ok());
+    let count = more.unwrap_or(SNAPSHOTS);
+    for python in pythons::all() {
+        for mode in ["pool", "queues", "logging"] {
+            let program = Program::start(python, &repository("tests/programs/healthy.py"), &[mode]);
+            let mut waits = 0;
+            for _ in 0..count {
+                let dump = pyconc::json(&["dump", "--json", &program.pid()]);
+                let none = Value::Array(Vec::new());
+                assert_eq!(dump["deadlocks"], none, "{} {mode}: {dump}", python.version);
+                let threads = dump["threads"].as_array().expect("a list of threads");
+                waits += threads.iter().filter(|thread| !thread["lock"].is_null()).count();
+            }
+            assert!(waits > 0, "{} {mode}: no thread ever waited", python.version);
+            let run = pyconc::run(&["report", "--pid", &program.pid(), "-d", "1", "-f", "json"]);
+            let found = deadlock_findings(&run.json());
+            assert_eq!(found, Value::Array(Vec::new()), "{} {mode}", python.version);
+        }
+    }
+}
