@@ -17,12 +17,12 @@ pub struct Snapshot {
     pub threads: Vec<ThreadSnapshot>,
     /// Threads that could not be read.
     pub missed: Vec<ThreadId>,
-    /// Its event loops and tasks, when they were asked for.
-    pub tasks: Option<Tasks>,
     /// What the threads in locks wait for.
     pub waits: Vec<LockWait>,
     /// Threads that wait for each other for ever.
     pub deadlocks: Vec<Deadlock>,
+    /// Its event loops and tasks, when they were asked for.
+    pub tasks: Option<Tasks>,
 }
 
 /// What one thread did at that moment.

@@ -252,9 +252,9 @@ impl<'c> Session<'c> {
             time: self.sample.time,
             threads: threads.collect(),
             missed: self.sample.failures.iter().map(|(thread, _)| *thread).collect(),
-            tasks: None,
             waits: Vec::new(),
             deadlocks: Vec::new(),
+            tasks: None,
         }
     }
 

@@ -1,0 +1,1 @@
+"""Measures pyconc against its peers. Read setup, processes, mojo, tools, grid, bench, cost, truth, report."""
