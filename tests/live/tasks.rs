@@ -168,7 +168,6 @@ fn relations(python: &Python, dump: &Value, index: usize, wrong: &mut Vec<String
             "group" if minor(python) < 11 => 0,
             // Since 3.12 no task of its own.
             "wait_for" if minor(python) >= 12 => 0,
-            // CPython does not count what `wait` waits for among those awaited, but from 3.14.
             _ => count,
         };
         let parent = own().find(|task| task["name"] == name).map(|task| text(&task["id"]));
