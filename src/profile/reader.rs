@@ -292,11 +292,12 @@ mod tests {
     }
 
     #[test]
-    fn files_of_format_1_are_read() {
+    fn files_from_before_the_first_release_are_refused() {
         let (live, blocks) = trace();
         let mut file = written(&blocks, &live);
         file[7] = 1;
-        assert!(read_recording(&file[..]).unwrap().complete);
+        let error = read_recording(&file[..]).unwrap_err();
+        assert!(matches!(error, RecordingError::TooOld { found: 1 }), "{error}");
     }
 
     #[test]

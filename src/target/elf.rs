@@ -261,7 +261,7 @@ mod tests {
 
     use super::{Elf, ElfError, ElfImage, is_mapped};
     use crate::model::Address;
-    use crate::target::testing::{Program, as_other_user};
+    use crate::target::testing::{Program, as_other_user, eventually};
     use crate::target::{Mapping, Memory, Process, Span};
 
     /// The mappings of the file that has the interpreter's symbols.
@@ -320,8 +320,12 @@ mod tests {
         let mut child = Command::new(&copy).arg("60").spawn().unwrap();
         let process = Process::open(child.id() as i32).unwrap();
         let mapping = |process: &Process| {
-            let maps = process.maps().unwrap();
-            maps.into_iter().find(|mapping| mapping.path.as_ref() == Some(&copy)).unwrap()
+            // The child is told to be started before its program is mapped.
+            let find = || {
+                let maps = process.maps().unwrap();
+                maps.into_iter().find(|mapping| mapping.path.as_ref() == Some(&copy)).ok_or(())
+            };
+            eventually(find).unwrap()
         };
         let before = process.elf(&mapping(&process)).unwrap().section(".text");
         fs::remove_file(&copy).unwrap();

@@ -99,7 +99,7 @@ impl Regions {
     /// Adds a frame on the heap, joined with those near to it. Gives the bytes that it adds.
     pub(super) fn add_frame(&mut self, start: u64, len: u64) -> u64 {
         let (mut from, mut to) = (start, start.saturating_add(len));
-        let before = self.len();
+        let mut joined_len = 0;
         self.list.retain(|region| {
             let joined = (from.min(region.start), to.max(region.end()));
             let near = !region.chunk
@@ -108,12 +108,13 @@ impl Regions {
             let overlaps = region.start < to && from < region.end();
             if overlaps || (near && joined.1 - joined.0 <= LONGEST_JOINED) {
                 (from, to) = joined;
+                joined_len += region.len;
                 return false;
             }
             true
         });
         self.insert(from, to - from, false);
-        self.len().saturating_sub(before)
+        (to - from).saturating_sub(joined_len)
     }
 
     fn insert(&mut self, start: u64, len: u64, chunk: bool) {
