@@ -118,7 +118,7 @@ def memory(bench: Bench) -> list[Grid]:
     """The profiler's largest resident set, and the size of its recording."""
     grid = Grid(
         "Memory and recording",
-        f"MiB of the largest resident set in {bench.seconds * 5:.0f} s at 1 kHz, (bytes of recording by sample of a\n"
+        f"MiB of the largest resident set in {bench.seconds * 5:g} s at 1 kHz, (bytes of recording by sample of a\n"
         "thread; py-spy and Tachyon keep no times, only sums of stacks).",
         lambda cell: f"{number(cell['rss'] / MIB)} MiB ({number(cell['bytes'])} B)",
         [peer.name for peer in bench.peers],

@@ -23,6 +23,11 @@ A – was not measured.
 A sample is one look at all threads of the process, whatever a tool itself counts; what it rejected does not count.
 
 """
+HARNESS_LOAD = 1  # beyond one CPU for the target and one for the tool
+BUSY = """
+**The machine was busy with other work**: times are too long, and the target often stood still while it was sampled,
+which makes stacks cheap and exact. Compare tools, and do not quote these figures.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,11 @@ def _conditions(kept: dict[str, dict[str, Any]]) -> str:
         [name, conditions["date"], conditions["runs"], conditions["load"]]
         for name, conditions in ((name, outcome["conditions"]) for name, outcome in kept.items())
     ])
-    return table(["", ""], lines) + "\n\n" + measured + "\n"
+    busy = any(
+        float(conditions["load"]) > int(conditions["CPUs"]) + HARNESS_LOAD
+        for conditions in (outcome["conditions"] for outcome in kept.values())
+    )
+    return table(["", ""], lines) + "\n\n" + measured + "\n" + (BUSY if busy else "")
 
 
 def _sections(kept: dict[str, dict[str, Any]]) -> list[str]:
