@@ -63,7 +63,18 @@ pub struct GilWaiters {
     wrong: [u32; WAITER_COUNTS.len()],
 }
 
+/// Comparisons after which it is known where the account lies.
+const ENOUGH: u32 = 16;
+
 impl GilWaiters {
+    /// Whether it is known where the account lies. Until then it must be asked whenever a thread
+    /// waits: where two threads take turns, the one that waits is never asleep at the samples
+    /// at which the account is needed.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.asked >= ENOUGH
+    }
+
     /// How many threads wait for `gil`, when the kernel shows `asleep` of them and at most
     /// `awake` more are possible; `None` when the account is not to be trusted.
     pub fn count<M: Memory>(

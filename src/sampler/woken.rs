@@ -29,14 +29,20 @@ pub(super) fn find_woken(
     threads: &mut [ThreadSampler],
     sample: &mut Sample,
 ) {
-    let is_open = |thread: &ThreadSample| {
-        thread.attachment == Attachment::Detached && thread.activity == Activity::Running
+    let settled = !accounts.is_empty() && accounts.values().all(GilWaiters::is_settled);
+    let concerns = |thread: &ThreadSample| match thread.attachment {
+        Attachment::Detached => thread.activity == Activity::Running,
+        Attachment::GilWaiter => !settled,
+        _ => false,
     };
-    if !sample.threads.iter().any(is_open) {
+    if !sample.threads.iter().any(concerns) {
         return;
     }
     for (gil, mut candidates) in candidates(threads, sample) {
         let account = accounts.entry(gil).or_default();
+        if candidates.running.is_empty() && (candidates.waiting == 0 || account.is_settled()) {
+            continue;
+        }
         let (waiting, running) = (candidates.waiting, candidates.running.len());
         let woken = account
             .count(reader, gil, waiting, running)

@@ -31,10 +31,8 @@ fn an_interpreter_with_a_gil_of_its_own_waits_for_nobody() {
         let program = Program::start(python, &repository("tests/programs/interpreters.py"), &[]);
         let report =
             pyconc::json(&["report", "-d", "2", "-r", "200", "-f", "json", &program.pid()]);
-        for thread in ["alone-0", "alone-1"] {
-            let running = share(&report, thread, "running");
-            assert!(running > 0.97, "{} {thread} runs {running}", python.version);
-        }
+        let running = share(&report, "alone", "running");
+        assert!(running > 0.97, "{} it runs {running}", python.version);
         let waits: Vec<f64> = ["together-0", "together-1"]
             .map(|thread| share(&report, thread, "gil-contended"))
             .into();
@@ -42,7 +40,7 @@ fn an_interpreter_with_a_gil_of_its_own_waits_for_nobody() {
             "{:6} two threads of one interpreter want its GIL: {waits:?}",
             python.version
         ));
-        assert!(waits.iter().sum::<f64>() > 0.9, "{} {waits:?}", python.version);
+        assert!(waits.iter().sum::<f64>() > 0.8, "{} {waits:?}", python.version);
         let matrix = report["gil"]["waits"].as_array().expect("a list of waits");
         let pairs: Vec<_> =
             matrix.iter().map(|wait| (wait["waiter"].as_str(), wait["holder"].as_str())).collect();

@@ -1,4 +1,4 @@
-"""Interpreters in one process that all compute: two with a GIL of their own (3.12+), and the main
+"""Interpreters in one process that all compute: one with a GIL of its own (3.12+), and the main
 one, whose GIL two threads want."""
 
 import threading
@@ -11,12 +11,12 @@ except ImportError:
 SPIN = """
 def own_gil():
     while True:
-        sum(range(100))
+        pass
 own_gil()
 """
 
 run = getattr(interpreters, "exec", None) or interpreters.run_string
-running = threading.Barrier(5)
+running = threading.Barrier(4)
 
 
 def alone():
@@ -28,11 +28,11 @@ def alone():
 def main_gil():
     running.wait()
     while True:
-        sum(range(100))
+        pass
 
 
+threading.Thread(target=alone, name="alone", daemon=True).start()
 for number in range(2):
-    threading.Thread(target=alone, name=f"alone-{number}", daemon=True).start()
     threading.Thread(target=main_gil, name=f"together-{number}", daemon=True).start()
 running.wait()
 print("ready", flush=True)
