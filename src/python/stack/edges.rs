@@ -1,10 +1,12 @@
 //! Which call leads where: tells stacks that can be from mixtures of two moments.
 //!
 //! A mixture shows where its two parts meet: a caller at an instruction from which its callee was
-//! never seen to be called. An edge is known once it was read twice alike. One that contradicts
-//! what is known (its caller's instruction leads elsewhere, or its callee is called from
+//! never seen to be called. An edge is known once both its frames were read twice alike. One that
+//! contradicts what is known (its caller's instruction leads elsewhere, or its callee is called from
 //! elsewhere) may be a mixture that was read twice alike by chance; it must prove itself: two
-//! readings of a call that is real mostly agree, two of a mixture hardly ever.
+//! readings of a call that is real mostly agree, two of a mixture hardly ever. That the outermost
+//! function was called by nobody is an edge too, or else the inner part of a stack would pass for
+//! all of it.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -13,9 +15,12 @@ use crate::model::Address;
 
 /// Edges that are kept; beyond that all are forgotten and learnt again.
 const MOST: usize = 1 << 17;
-/// How often an edge that contradicts what is known must have been read twice alike.
-const PROOFS: u32 = 3;
-/// Of so many readings of such an edge, one at least must have been twice alike.
+/// What an edge must have been proven by: to have been read twice alike counts one, in a stack that
+/// was alike as a whole two.
+const PROOFS: u32 = 2;
+/// The same for an edge that contradicts what is known.
+const PROOFS_AGAINST: u32 = 4;
+/// There must be a proof for each so many readings.
 const ONE_OF: u32 = 4;
 
 /// A caller's code and instruction.
@@ -25,7 +30,7 @@ type Site = (Address, u64);
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     seen: u32,
-    agreed: u32,
+    proofs: u32,
 }
 
 /// The edges of one process.
@@ -49,30 +54,37 @@ impl Edges {
         new_edges(last, frames).all(|edge| self.known.contains(&edge))
     }
 
-    /// Learns from a stack whose inner frames were read twice, and `agreed` or not; tells whether
-    /// it is to be believed.
-    pub(super) fn learn(&mut self, last: &[RawFrame], frames: &[RawFrame], agreed: bool) -> bool {
-        let mut believed = agreed;
-        for edge in new_edges(last, frames) {
+    /// Learns from a stack; `agreed` says of each of its frames whether it was read twice alike, and
+    /// `whole` that all was, and the thread's head. Tells whether all its edges are known now.
+    pub(super) fn learn(
+        &mut self,
+        last: &[RawFrame],
+        frames: &[RawFrame],
+        agreed: impl Fn(usize) -> bool,
+        whole: bool,
+    ) -> bool {
+        let mut all_known = true;
+        for (callee, edge) in new_edges(last, frames).enumerate() {
             if !self.known.contains(&edge) {
-                believed &= self.weigh(edge, agreed);
+                let agreed = agreed(callee) && (callee + 1 == frames.len() || agreed(callee + 1));
+                all_known &= self.weigh(edge, if agreed { 1 + u32::from(whole) } else { 0 });
             }
         }
-        believed
+        all_known
     }
 
     /// Learns of an edge that is not known; tells whether it is now.
-    fn weigh(&mut self, edge: (Site, Address), agreed: bool) -> bool {
+    fn weigh(&mut self, edge: (Site, Address), proofs: u32) -> bool {
         if self.known.len() + self.doubtful.len() > MOST {
             self.clear();
         }
         let (site, callee) = edge;
         let tally = self.doubtful.entry(edge).or_default();
         tally.seen += 1;
-        tally.agreed += u32::from(agreed);
-        let proven = tally.agreed >= PROOFS && tally.agreed >= tally.seen / ONE_OF;
+        tally.proofs += proofs;
         let contradicts = self.sites.contains(&site) || self.callees.contains(&callee);
-        if !(proven || agreed && !contradicts) {
+        let needed = if contradicts { PROOFS_AGAINST } else { PROOFS };
+        if tally.proofs < needed.max(tally.seen / ONE_OF) {
             return false;
         }
         self.doubtful.remove(&edge);
@@ -83,8 +95,8 @@ impl Edges {
     }
 }
 
-/// The edges of `frames` from the first place on, seen from the outermost frame, at which it is not
-/// like `last`.
+/// The edges of `frames`, the innermost first, up to the place from which on outwards it is like
+/// `last`.
 fn new_edges<'a>(
     last: &[RawFrame],
     frames: &'a [RawFrame],
@@ -92,12 +104,11 @@ fn new_edges<'a>(
     let alike = last.iter().rev().zip(frames.iter().rev());
     let alike = alike.take_while(|(a, b)| a.code == b.code && a.instruction == b.instruction);
     // The innermost frame's instruction is no part of any edge.
-    let first = frames.len() - alike.count();
-    let changed = frames.get(..(first + 1).min(frames.len())).unwrap_or_default();
-    changed.windows(2).filter_map(|pair| match pair {
-        [callee, caller] => Some(((caller.code, caller.instruction), callee.code)),
-        _ => None,
-    })
+    let changed = frames.len() - alike.count();
+    let nobody = (Address::NULL, 0);
+    let callers = frames.iter().skip(1).map(|caller| (caller.code, caller.instruction));
+    let callers = callers.chain(std::iter::once(nobody));
+    callers.zip(frames.iter().map(|callee| callee.code)).take(changed)
 }
 
 #[cfg(test)]
@@ -125,24 +136,30 @@ mod tests {
         assert_eq!(edges(&[(4, 0), (3, 9), (2, 5), (1, 4)]), 1);
         assert_eq!(edges(&[(3, 9), (2, 6), (1, 4)]), 2);
         assert_eq!(edges(&[(1, 4)]), 0);
+        assert_eq!(edges(&[(1, 5)]), 1, "the outermost has an edge too");
         assert_eq!(edges(&[]), 0);
     }
 
     #[test]
     fn a_mixture_is_never_known_and_a_second_callee_soon() {
         let mut edges = Edges::default();
-        let (a, b) = (stack(&[(10, 0), (1, 4)]), stack(&[(20, 0), (2, 4)]));
-        assert!(!edges.learn(&[], &a, false), "two readings that differ prove nothing");
-        assert!(!edges.are_known(&[], &a));
-        assert!(edges.learn(&[], &a, true) && edges.learn(&[], &b, true));
-        assert!(edges.are_known(&[], &a));
-        let mixture = stack(&[(20, 0), (1, 4)]);
+        let outer = [(5, 7), (0, 3)];
+        let whole = |inner: [(u64, u64); 2]| stack(&[inner, outer].concat());
+        let (a, b) = (whole([(10, 0), (1, 4)]), whole([(20, 0), (2, 4)]));
+        assert!(!edges.learn(&[], &a, |_| false, false), "two readings that differ prove nothing");
+        assert!(!edges.learn(&[], &a, |_| true, false), "a chance is not enough");
+        assert!(!edges.learn(&[], &a, |frame| frame > 0, false), "the innermost is not proven");
+        assert!(edges.learn(&[], &a, |frame| frame < 2, false), "the rest was");
+        let learn = |edges: &mut Edges, stack: &[RawFrame]| edges.learn(&[], stack, |_| true, true);
+        assert!((0..3).any(|_| learn(&mut edges, &b)) && edges.are_known(&[], &a));
+        let mixture = whole([(20, 0), (1, 4)]);
         for round in 0..1000 {
-            assert!(!edges.learn(&[], &mixture, round % 20 == 0));
+            assert!(!edges.learn(&[], &mixture, |_| round % 20 == 0, true));
         }
-        let second = stack(&[(11, 0), (1, 4)]);
-        assert!(!edges.learn(&[], &second, true));
-        assert!(!edges.learn(&[], &second, true));
-        assert!(edges.learn(&[], &second, true) && edges.are_known(&[], &second));
+        let second = whole([(11, 0), (1, 4)]);
+        assert!(!learn(&mut edges, &second));
+        assert!(learn(&mut edges, &second) && edges.are_known(&[], &second));
+        let inner_part = stack(&[(10, 0), (1, 4)]);
+        assert!(!edges.are_known(&[], &inner_part));
     }
 }

@@ -5,13 +5,18 @@
 //! system call. Only where a frame is in none of them is it looked up, remembered, and everything
 //! read again.
 //!
-//! That call reads the innermost frames twice, before everything and with it, between two readings
-//! of the thread's head. As long as a frame is there, those that called it stay as they are: when
-//! both readings of the innermost agree, the whole stack was there at one moment. More than the
-//! very innermost must agree: a frame that has returned stays in memory as it was until another one
-//! is put in its place, which begins at the outer end. In a storm of short calls two readings
-//! hardly ever agree; then a stack is taken whose every edge is known to be possible (see
-//! [`Edges`]), and where even that is not to be had the sample is rejected.
+//! That call reads the inner frames twice, before everything and with it, between two readings of the
+//! thread's head. The first reading is the stack; the second is its witness:
+//!
+//! - When all agrees, the whole stack was there at one moment. Many frames must: one that has
+//!   returned stays in memory as it was until another is put in its place, and that begins at the
+//!   outer end.
+//! - When only the innermost have moved on, their callers were there before and after they were
+//!   read. The stack is taken if its edges are known to be possible (see [`Edges`]). To insist on
+//!   agreement would favour whatever changes seldom: the stacks of a storm of calls would be those
+//!   of its quiet moments.
+//! - When the callers have moved too, it is read again, and after some attempts taken by its edges
+//!   alone. Where not even they are known the sample is rejected.
 
 mod edges;
 mod regions;
@@ -19,6 +24,8 @@ mod regions;
 pub use self::edges::Edges;
 
 use self::regions::{MARGIN, Regions};
+use rustc_hash::FxHashSet;
+
 use super::gil::Gil;
 use super::interpreter::ThreadHead;
 use super::layout::{FrameRoot, InstructionPointer, Layout};
@@ -30,16 +37,18 @@ use crate::target::{Memory, ReadError, Span};
 const DEEPEST: usize = 4096;
 /// Attempts to read a stack twice alike, or one whose edges are known.
 const ATTEMPTS: u32 = 40;
-/// Attempts before one is taken whose edges are known but which was not read twice alike.
+/// Attempts before a stack is taken by its edges alone.
 const PATIENCE: u32 = 6;
 /// Attempts that only learn where frames are.
 const LESSONS: u32 = 8;
 /// Frames this far from the innermost one, in bytes, are read twice: nearly always all of them.
 const TWICE_WITHIN: u64 = 4096;
-/// How many frames on the heap are read twice, each a span.
+/// How many frames far from each other are read twice, each a span.
 const TWICE_SPANS: usize = 6;
-/// How many of them must agree, unless the stack has fewer.
-const AGREEING: usize = 2;
+/// Where frames lie on the heap, all are read twice if they lie in so few bytes.
+const TWICE_ALL: u64 = 1 << 14;
+/// How many of the innermost frames may move on while their callers are read.
+const MOVING: usize = 2;
 /// Bytes beyond the innermost frame that are read twice: room for calls made meanwhile.
 const TWICE_MARGIN: u64 = 256;
 /// Frames nearer to each other than this are read twice by one span.
@@ -75,8 +84,21 @@ pub struct StackReader {
     holder: u64,
     /// The stack that was read last.
     last: Vec<RawFrame>,
+    /// Which frames of the stack that is being read were the same both times.
+    agreed: Vec<bool>,
     spans: Vec<Span>,
     buffer: Vec<u8>,
+}
+
+/// How far two readings of the inner frames agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    /// In all of them.
+    Whole,
+    /// In all but the innermost.
+    Outer,
+    /// Not in their callers either, or nothing was read twice.
+    None,
 }
 
 /// What one walk over the copied regions found.
@@ -133,16 +155,26 @@ impl StackReader {
                 lessons += 1;
                 continue;
             }
-            if let Walk::Missing(frame) = self.walk(reader.layout, before.frame, frames)? {
-                lessons += 1;
-                self.learn(reader, before.chunk, frame);
-                continue;
+            match self.walk(reader.layout, before.frame, frames) {
+                Ok(Walk::Complete) => {}
+                Ok(Walk::Missing(frame)) => {
+                    lessons += 1;
+                    self.learn(reader, before.chunk, frame);
+                    continue;
+                }
+                Err(_) => {
+                    torn += 1;
+                    continue;
+                }
             }
-            let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
-            let agreed = unmoved && self.agrees(reader.layout, frames);
-            let believed = agreed && edges.are_known(&self.last, frames)
-                || unmoved && edges.learn(&self.last, frames, agreed)
-                || torn >= PATIENCE && edges.are_known(&self.last, frames);
+            let agreement = self.agreement(reader.layout, frames);
+            let possible = edges.are_known(&self.last, frames) || {
+                let agreed = |frame| self.agreed.get(frame).copied().unwrap_or(false);
+                let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
+                let whole = unmoved && agreement == Agreement::Whole;
+                edges.learn(&self.last, frames, agreed, whole)
+            };
+            let believed = possible && (agreement != Agreement::None || torn >= PATIENCE);
             self.plan_twice(reader.layout, frames);
             if believed {
                 self.regions.settle();
@@ -233,9 +265,10 @@ impl StackReader {
             if next == 0 {
                 return Ok(Walk::Complete);
             }
-            let Some(place) = self.regions.place_of(next, header) else {
+            let Some(second) = self.regions.place_of(next, header) else {
                 return Ok(Walk::Missing(next));
             };
+            let place = self.first_place_of(next, header).unwrap_or(second);
             let bytes = self.buffer.get(place..place + header as usize).unwrap_or_default();
             let field = |offset| word(bytes, offset).ok_or(Failure::Invalid);
             let shim = at
@@ -252,44 +285,66 @@ impl StackReader {
             }
             next = field(at.previous)?;
         }
-        Ok(Walk::Complete)
+        // A frame that was freed and used again may lead back to one that it was called by.
+        let places: FxHashSet<Address> = frames.iter().map(|frame| frame.address).collect();
+        if places.len() < frames.len() { Err(Failure::Invalid) } else { Ok(Walk::Complete) }
     }
 
-    /// Whether the innermost frames were the same when they were read first. The innermost one's
-    /// instruction may have moved on; those of the frames that called it cannot have.
-    fn agrees(&mut self, layout: &Layout, frames: &[RawFrame]) -> bool {
+    /// How far the inner frames were the same when they were read again. The innermost one's
+    /// instruction may have moved on at any time; those of the frames that called it may not.
+    fn agreement(&mut self, layout: &Layout, frames: &[RawFrame]) -> Agreement {
         let at = &layout.at.frame;
         let header = header_len(layout);
         let fixed = [at.code, at.previous, at.instruction];
-        let mut agreeing = 0;
+        self.agreed.clear();
         for (index, frame) in frames.iter().enumerate() {
-            let first = self.twice.iter().find_map(|(span, place)| {
-                let offset = frame.address.0.checked_sub(span.address.0)?;
-                (offset + header <= span.len as u64).then_some(place + offset as usize)
-            });
-            let (Some(first), Some(second)) =
-                (first, self.regions.place_of(frame.address.0, header))
-            else {
-                break;
-            };
+            let first = self.first_place_of(frame.address.0, header);
+            let second = self.regions.place_of(frame.address.0, header);
             let field = |place: usize, offset| word(self.buffer.get(place..)?, offset);
             let fixed = if index == 0 { &fixed[..2] } else { &fixed[..] };
-            if fixed.iter().any(|&offset| field(first, offset) != field(second, offset)) {
-                return false;
-            }
-            agreeing += 1;
+            let same = match (first, second) {
+                (Some(first), Some(second)) => {
+                    fixed.iter().all(|&offset| field(first, offset) == field(second, offset))
+                }
+                _ if index < MOVING => false,
+                _ => break,
+            };
+            self.agreed.push(same);
         }
-        agreeing >= AGREEING.min(frames.len())
+        let outer = self.agreed.get(MOVING.min(frames.len())..).unwrap_or_default();
+        let witnessed = !outer.is_empty() || frames.len() <= MOVING;
+        if !witnessed || outer.contains(&false) {
+            return Agreement::None;
+        }
+        if self.agreed.contains(&false) {
+            return Agreement::Outer;
+        }
+        // What lies further out than what is read twice stays as it is as long as that does.
+        self.agreed.resize(frames.len(), true);
+        Agreement::Whole
+    }
+
+    /// Where the first reading of the `len` bytes at `address` lies in the buffer.
+    fn first_place_of(&self, address: u64, len: u64) -> Option<usize> {
+        self.twice.iter().find_map(|(span, place)| {
+            let offset = address.checked_sub(span.address.0)?;
+            (offset.checked_add(len)? <= span.len as u64).then_some(place + offset as usize)
+        })
     }
 
     /// What is to be read twice next time: where the innermost frames lie now.
     fn plan_twice(&mut self, layout: &Layout, frames: &[RawFrame]) {
         let header = header_len(layout);
         self.twice.clear();
+        let on_heap = layout.at.thread.datastack_chunk.is_none();
+        if on_heap && self.regions.len() <= TWICE_ALL && self.regions.count() <= TWICE_SPANS {
+            self.twice.extend(self.regions.spans().map(|span| (span, 0)));
+            return;
+        }
         let innermost = frames.first().map_or(0, |frame| frame.address.0);
         for (index, frame) in frames.iter().enumerate() {
             let start = frame.address.0;
-            let far = innermost.abs_diff(start) > TWICE_WITHIN && index > AGREEING;
+            let far = innermost.abs_diff(start) > TWICE_WITHIN && index > MOVING;
             if far || self.twice.len() > TWICE_SPANS {
                 break;
             }

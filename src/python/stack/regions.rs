@@ -60,6 +60,15 @@ impl Regions {
         self.list.iter().map(|region| region.len).sum()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn spans(&self) -> impl Iterator<Item = Span> {
+        let span = |it: &Region| Span { address: Address(it.start), len: it.len as usize };
+        self.list.iter().map(span)
+    }
+
     /// Adds a span for each; they will lie in the buffer from `place` on. Gives the place after.
     pub(super) fn plan(&mut self, mut place: usize, spans: &mut Vec<Span>) -> usize {
         for region in &mut self.list {
