@@ -23,7 +23,7 @@ mod regions;
 
 pub use self::edges::Edges;
 
-use self::regions::{MARGIN, Regions};
+use self::regions::Regions;
 use rustc_hash::FxHashSet;
 
 use super::gil::Gil;
@@ -53,12 +53,6 @@ const MOVING: usize = 2;
 const TWICE_MARGIN: u64 = 256;
 /// Frames nearer to each other than this are read twice by one span.
 const TWICE_NEAR: u64 = 1024;
-/// Chunks that are looked at to learn where one stack lies.
-const MOST_CHUNKS: usize = 1 << 14;
-/// Bytes that are copied for one stack: a kilobyte for each of the frames that are not cut.
-const MOST_BYTES: u64 = 1 << 22;
-/// No chunk is larger, which has 16 KiB or room for one large frame; a larger size is garbage.
-const LARGEST_CHUNK: u64 = 1 << 20;
 /// Bytes of memory that are kept from one sample to the next, of which there is one for each
 /// thread: what is damaged may look like a large stack in all of them.
 const MOST_KEPT: usize = 1 << 20;
@@ -159,7 +153,7 @@ impl StackReader {
                 Ok(Walk::Complete) => {}
                 Ok(Walk::Missing(frame)) => {
                     lessons += 1;
-                    self.learn(reader, before.chunk, frame);
+                    self.regions.learn(reader, before.chunk, frame);
                     continue;
                 }
                 Err(_) => {
@@ -362,56 +356,6 @@ impl StackReader {
             let end = if self.regions.has(start, end - start) { end } else { start + header };
             self.twice.push((Span { address: Address(start), len: (end - start) as usize }, 0));
         }
-    }
-
-    /// Finds out where `frame` and the frames that called it lie.
-    fn learn<M: Memory>(&mut self, reader: Reader<'_, M>, chunk: u64, frame: u64) {
-        let header = header_len(reader.layout);
-        let mut next = frame;
-        let mut budget = MOST_CHUNKS;
-        let mut copied = self.regions.len();
-        for _ in 0..DEEPEST {
-            if next == 0 || self.regions.has(next, header) || copied > MOST_BYTES {
-                return;
-            }
-            copied += match self.learn_chunk(reader, chunk, next, header, &mut budget) {
-                Some(len) => len,
-                None => self.regions.add_frame(next, header),
-            };
-            let address = Address(next).offset(reader.layout.at.frame.previous);
-            let Ok(caller) = reader.word(address) else { return };
-            next = caller;
-        }
-    }
-
-    /// Looks for the chunk that `frame` lies in, and remembers it; gives the bytes that it adds.
-    fn learn_chunk<M: Memory>(
-        &mut self,
-        reader: Reader<'_, M>,
-        innermost: u64,
-        frame: u64,
-        header: u64,
-        budget: &mut usize,
-    ) -> Option<u64> {
-        let mut chunk = innermost;
-        while let Some(rest) = budget.checked_sub(1) {
-            *budget = rest;
-            // `struct _PyStackChunk`: previous, size in bytes, top.
-            let head: [u8; 16] = reader.array(Address(chunk)).ok()?;
-            let (previous, size) = (word(&head, 0)?, word(&head, 8)?);
-            if size > LARGEST_CHUNK {
-                return None;
-            }
-            if (chunk..chunk.saturating_add(size)).contains(&frame) {
-                let len = (frame - chunk).saturating_add(header + MARGIN).min(size);
-                return Some(self.regions.add_chunk(chunk, len));
-            }
-            if previous == 0 {
-                return None;
-            }
-            chunk = previous;
-        }
-        None
     }
 }
 

@@ -1,17 +1,26 @@
 //! The stretches of memory that one thread's frames lie in, remembered from sample to sample.
 
+use super::{DEEPEST, header_len, word};
 use crate::model::Address;
-use crate::target::Span;
+use crate::python::object::Reader;
+use crate::target::{Memory, Span};
 
 /// After so many reads, what was of no use meanwhile is forgotten.
 const SETTLED_AFTER: u32 = 32;
 /// Bytes that are read beyond the innermost known frame: room for calls made meanwhile.
-pub(super) const MARGIN: u64 = 1024;
+const MARGIN: u64 = 1024;
 /// Frames on the heap this near to each other are read as one: a span of its own costs the kernel
 /// more than the bytes between.
 const NEAR: u64 = 2048;
 /// What is joined grows no longer than this.
 const LONGEST_JOINED: u64 = 1 << 16;
+
+/// Chunks that are looked at to learn where one stack lies.
+const MOST_CHUNKS: usize = 1 << 14;
+/// Bytes that are copied for one stack: a kilobyte for each of the frames that are not cut.
+const MOST_BYTES: u64 = 1 << 22;
+/// No chunk is larger, which has 16 KiB or room for one large frame; a larger size is garbage.
+const LARGEST_CHUNK: u64 = 1 << 20;
 
 /// A stretch of memory that has frames in it.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +138,56 @@ impl Regions {
     fn insert(&mut self, start: u64, len: u64, chunk: bool) {
         let index = self.list.partition_point(|region| region.start < start);
         self.list.insert(index, Region { start, len, place: 0, chunk, reach: len });
+    }
+
+    /// Finds out where `frame` and the frames that called it lie.
+    pub(super) fn learn<M: Memory>(&mut self, reader: Reader<'_, M>, chunk: u64, frame: u64) {
+        let header = header_len(reader.layout);
+        let mut next = frame;
+        let mut budget = MOST_CHUNKS;
+        let mut copied = self.len();
+        for _ in 0..DEEPEST {
+            if next == 0 || self.has(next, header) || copied > MOST_BYTES {
+                return;
+            }
+            copied += match self.learn_chunk(reader, chunk, next, header, &mut budget) {
+                Some(len) => len,
+                None => self.add_frame(next, header),
+            };
+            let address = Address(next).offset(reader.layout.at.frame.previous);
+            let Ok(caller) = reader.word(address) else { return };
+            next = caller;
+        }
+    }
+
+    /// Looks for the chunk that `frame` lies in, and remembers it; gives the bytes that it adds.
+    fn learn_chunk<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        innermost: u64,
+        frame: u64,
+        header: u64,
+        budget: &mut usize,
+    ) -> Option<u64> {
+        let mut chunk = innermost;
+        while let Some(rest) = budget.checked_sub(1) {
+            *budget = rest;
+            // `struct _PyStackChunk`: previous, size in bytes, top.
+            let head: [u8; 16] = reader.array(Address(chunk)).ok()?;
+            let (previous, size) = (word(&head, 0)?, word(&head, 8)?);
+            if size > LARGEST_CHUNK {
+                return None;
+            }
+            if (chunk..chunk.saturating_add(size)).contains(&frame) {
+                let len = (frame - chunk).saturating_add(header + MARGIN).min(size);
+                return Some(self.add_chunk(chunk, len));
+            }
+            if previous == 0 {
+                return None;
+            }
+            chunk = previous;
+        }
+        None
     }
 
     /// Counts a read; from time to time, forgets what was of no use.
