@@ -71,7 +71,7 @@ fn no_stack_is_a_mixture_of_two_moments() {
                 rejected * 100.0
             );
             say(&line);
-            if mixed > MIXED * all || rejected > REJECTED || all < 500.0 {
+            if mixed > MIXED * all || rejected > REJECTED || all < 200.0 {
                 wrong.push(line);
             }
         }

@@ -15,12 +15,13 @@ use crate::model::Address;
 
 /// Edges that are kept; beyond that all are forgotten and learnt again.
 const MOST: usize = 1 << 17;
-/// What an edge must have been proven by: to have been read twice alike counts one, in a stack that
-/// was alike as a whole two.
-const PROOFS: u32 = 2;
+/// What it takes to know an edge: to have been read twice alike counts one.
+const PROOFS: u32 = 4;
 /// The same for an edge that contradicts what is known.
-const PROOFS_AGAINST: u32 = 4;
-/// There must be a proof for each so many readings.
+const PROOFS_AGAINST: u32 = 8;
+/// What a reading counts that was alike as a whole.
+const WHOLE: u32 = PROOFS;
+/// Of so many readings of an edge that contradicts what is known one must have been twice alike.
 const ONE_OF: u32 = 4;
 
 /// A caller's code and instruction.
@@ -30,6 +31,7 @@ type Site = (Address, u64);
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     seen: u32,
+    alike: u32,
     proofs: u32,
 }
 
@@ -67,24 +69,31 @@ impl Edges {
         for (callee, edge) in new_edges(last, frames).enumerate() {
             if !self.known.contains(&edge) {
                 let agreed = agreed(callee) && (callee + 1 == frames.len() || agreed(callee + 1));
-                all_known &= self.weigh(edge, if agreed { 1 + u32::from(whole) } else { 0 });
+                all_known &= self.weigh(edge, agreed, whole);
             }
         }
         all_known
     }
 
     /// Learns of an edge that is not known; tells whether it is now.
-    fn weigh(&mut self, edge: (Site, Address), proofs: u32) -> bool {
+    fn weigh(&mut self, edge: (Site, Address), agreed: bool, whole: bool) -> bool {
         if self.known.len() + self.doubtful.len() > MOST {
             self.clear();
         }
         let (site, callee) = edge;
         let tally = self.doubtful.entry(edge).or_default();
         tally.seen += 1;
-        tally.proofs += proofs;
+        tally.alike += u32::from(agreed);
+        tally.proofs += match (agreed, whole) {
+            (true, true) => WHOLE,
+            (true, false) => 1,
+            (false, _) => 0,
+        };
         let contradicts = self.sites.contains(&site) || self.callees.contains(&callee);
-        let needed = if contradicts { PROOFS_AGAINST } else { PROOFS };
-        if tally.proofs < needed.max(tally.seen / ONE_OF) {
+        // Without contradiction the share does not matter: in a storm of calls it is low for all.
+        let (needed, share) =
+            if contradicts { (PROOFS_AGAINST, tally.seen / ONE_OF) } else { (PROOFS, 0) };
+        if tally.proofs < needed || tally.alike < share {
             return false;
         }
         self.doubtful.remove(&edge);
@@ -113,7 +122,7 @@ fn new_edges<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Edges, RawFrame, new_edges};
+    use super::{Edges, PROOFS, RawFrame, new_edges};
     use crate::model::Address;
 
     /// A stack of codes and instructions, innermost first.
@@ -147,7 +156,9 @@ mod tests {
         let whole = |inner: [(u64, u64); 2]| stack(&[inner, outer].concat());
         let (a, b) = (whole([(10, 0), (1, 4)]), whole([(20, 0), (2, 4)]));
         assert!(!edges.learn(&[], &a, |_| false, false), "two readings that differ prove nothing");
-        assert!(!edges.learn(&[], &a, |_| true, false), "a chance is not enough");
+        for _ in 1..PROOFS {
+            assert!(!edges.learn(&[], &a, |_| true, false), "a chance is not enough");
+        }
         assert!(!edges.learn(&[], &a, |frame| frame > 0, false), "the innermost is not proven");
         assert!(edges.learn(&[], &a, |frame| frame < 2, false), "the rest was");
         let learn = |edges: &mut Edges, stack: &[RawFrame]| edges.learn(&[], stack, |_| true, true);

@@ -10,8 +10,8 @@ const SETTLED_AFTER: u32 = 32;
 /// Bytes that are read beyond the innermost known frame: room for calls made meanwhile.
 const MARGIN: u64 = 1024;
 /// Frames on the heap this near to each other are read as one: a span of its own costs the kernel
-/// more than the bytes between.
-const NEAR: u64 = 2048;
+/// more than the bytes between, which are a page at most that is another's.
+const NEAR: u64 = 4096 + 512;
 /// What is joined grows no longer than this.
 const LONGEST_JOINED: u64 = 1 << 16;
 
@@ -53,6 +53,8 @@ impl Region {
 pub(super) struct Regions {
     list: Vec<Region>,
     reads: u32,
+    /// Whether something between two frames was not mapped: then none are joined.
+    apart: bool,
 }
 
 impl Regions {
@@ -60,8 +62,10 @@ impl Regions {
         self.list.is_empty()
     }
 
+    /// Forgets all, since something of it is not mapped.
     pub(super) fn clear(&mut self) {
         self.list.clear();
+        self.apart = true;
     }
 
     /// How many bytes they have.
@@ -121,6 +125,7 @@ impl Regions {
         self.list.retain(|region| {
             let joined = (from.min(region.start), to.max(region.end()));
             let near = !region.chunk
+                && !self.apart
                 && region.start <= to.saturating_add(NEAR)
                 && from <= region.end().saturating_add(NEAR);
             let overlaps = region.start < to && from < region.end();
