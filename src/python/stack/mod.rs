@@ -166,7 +166,8 @@ impl StackReader {
                 let agreed = |frame| self.agreed.get(frame).copied().unwrap_or(false);
                 let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
                 let whole = unmoved && agreement == Agreement::Whole;
-                edges.learn(&self.last, frames, agreed, whole)
+                // Of a thread that moved, frames that have returned may be among those that agree.
+                unmoved && edges.learn(&self.last, frames, agreed, whole)
             };
             let believed = possible && (agreement != Agreement::None || torn >= PATIENCE);
             self.plan_twice(reader.layout, frames);
