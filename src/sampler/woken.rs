@@ -39,10 +39,11 @@ pub(super) fn find_woken(
         return;
     }
     for (gil, mut candidates) in candidates(threads, sample) {
-        let account = accounts.entry(gil).or_default();
-        if candidates.running.is_empty() && (candidates.waiting == 0 || account.is_settled()) {
+        let settled = accounts.get(&gil).is_some_and(GilWaiters::is_settled);
+        if candidates.running.is_empty() && (candidates.waiting == 0 || settled) {
             continue;
         }
+        let account = accounts.entry(gil).or_default();
         let (waiting, running) = (candidates.waiting, candidates.running.len());
         let woken = account
             .count(reader, gil, waiting, running)

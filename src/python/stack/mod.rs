@@ -23,9 +23,9 @@ mod regions;
 
 pub use self::edges::Edges;
 
-use self::regions::Regions;
 use rustc_hash::FxHashSet;
 
+use self::regions::Regions;
 use super::gil::Gil;
 use super::interpreter::ThreadHead;
 use super::layout::{FrameRoot, InstructionPointer, Layout};
@@ -72,7 +72,7 @@ pub struct RawFrame {
 #[derive(Debug, Default)]
 pub struct StackReader {
     regions: Regions,
-    /// What is read twice, and where the first reading lies in the buffer. Outermost first.
+    /// What is read twice, and where the first reading lies in the buffer.
     twice: Vec<(Span, usize)>,
     /// The `_PyCFrame` that leads to the innermost frame; 0 where there is none.
     holder: u64,
@@ -280,7 +280,8 @@ impl StackReader {
             }
             next = field(at.previous)?;
         }
-        // A frame that was freed and used again may lead back to one that it was called by.
+        // Too deep, or a cycle: a frame that was freed and used again may lead back to one that it
+        // was called by.
         let places: FxHashSet<Address> = frames.iter().map(|frame| frame.address).collect();
         if places.len() < frames.len() { Err(Failure::Invalid) } else { Ok(Walk::Complete) }
     }

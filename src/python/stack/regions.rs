@@ -14,7 +14,6 @@ const MARGIN: u64 = 1024;
 const NEAR: u64 = 4096 + 512;
 /// What is joined grows no longer than this.
 const LONGEST_JOINED: u64 = 1 << 16;
-
 /// Chunks that are looked at to learn where one stack lies.
 const MOST_CHUNKS: usize = 1 << 14;
 /// Bytes that are copied for one stack: a kilobyte for each of the frames that are not cut.
