@@ -1,4 +1,5 @@
-//! How far chance reaches: a moving-block bootstrap over the recording's seconds.
+//! How far chance reaches: a moving-block bootstrap over the recording's seconds, or over longer
+//! spans of a long recording.
 //!
 //! Samples that follow each other are alike, so that counting them as independent would make every
 //! interval far too narrow. Whole stretches of seconds are drawn instead, with replacement
@@ -32,8 +33,8 @@ impl Resamples {
     /// Draws from the seconds of `profile`; nothing when there are too few of them.
     pub(super) fn of(profile: &Profile) -> Self {
         let adder = Adder::new(profile);
-        let seconds = profile.seconds.iter().filter(|second| second.samples > 0);
-        let seconds: Vec<_> = seconds.map(|second| adder.second(second)).collect();
+        let seconds = profile.spans.iter().filter(|span| span.samples > 0);
+        let seconds: Vec<_> = seconds.map(|span| adder.span(span)).collect();
         Self::draw(&seconds)
     }
 

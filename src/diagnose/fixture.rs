@@ -4,7 +4,7 @@ use crate::model::{
     Cause, Descriptor, DescriptorId, DescriptorKind, Frame, Function, LabelId, Nanos, SocketRole,
     StackId, State, StateId, Tag, ThreadId, ThreadInfo,
 };
-use crate::profile::{Episode, LoopProfile, Profile, Second, ThreadProfile};
+use crate::profile::{Episode, LoopProfile, Profile, Span, Spans, StateKind, ThreadProfile};
 
 /// Samples of the process in each second.
 pub(crate) const RATE: u64 = 100;
@@ -51,8 +51,8 @@ impl Fixture {
         profile.quality.samples = seconds * RATE;
         profile.quality.elapsed = Nanos(seconds * Nanos::SECOND.0);
         profile.quality.own_cpu = Nanos(seconds * 10 * Nanos::MILLISECOND.0);
-        let second = Second { samples: RATE, ..Second::default() };
-        profile.seconds = vec![second; seconds as usize];
+        let second = Span { samples: RATE, ..Span::default() };
+        profile.spans = Spans::of_seconds(vec![second; seconds as usize]);
         Self { profile }
     }
 
@@ -93,8 +93,10 @@ impl Fixture {
 
     fn count(&mut self, thread: ThreadId, state: StateId, samples: u64, blocking: bool) {
         let all = samples * self.seconds();
-        for second in &mut self.profile.seconds {
-            *second.states.entry((thread, state, blocking)).or_default() += samples;
+        let kind = self.profile.tables.states.get(state);
+        let kind = kind.map(|state| StateKind::of(&self.profile.tables, state)).expect("a state");
+        for second in self.profile.spans.iter_mut() {
+            *second.kinds.entry((thread, kind)).or_default() += samples;
         }
         let profile = &mut self.profile.threads[usize::from(thread)];
         profile.samples += all;
@@ -109,7 +111,7 @@ impl Fixture {
     /// Has the process use so many CPUs while so many threads wait for one.
     pub(crate) fn cpus(&mut self, used: f64, queued: f64) {
         let nanos = |mean: f64, seconds: u64| Nanos((mean * 1e9) as u64 * seconds);
-        for second in &mut self.profile.seconds {
+        for second in self.profile.spans.iter_mut() {
             second.usage.cpu = nanos(used, 1);
             second.usage.queued = nanos(queued, 1);
         }
@@ -143,7 +145,7 @@ impl Fixture {
     }
 
     fn seconds(&self) -> u64 {
-        self.profile.seconds.len() as u64
+        self.profile.spans.iter().count() as u64
     }
 
     fn state(&mut self, doing: &Doing) -> StateId {

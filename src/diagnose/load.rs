@@ -3,9 +3,8 @@
 use std::ops::AddAssign;
 
 use crate::model::{Cause, StateId, ThreadId};
-use crate::profile::{Profile, Second, ThreadProfile, Usage};
+use crate::profile::{Profile, Span, StateKind, ThreadProfile, Usage};
 
-use super::site;
 use super::words::{ramp, ratio};
 use crate::model::note::EVENT_LOOP_SELECTOR;
 
@@ -62,19 +61,13 @@ impl AddAssign for Totals {
 /// Adds up thread samples; knows what each state means for the totals.
 pub(super) struct Adder<'a> {
     profile: &'a Profile,
-    entering: Vec<bool>,
     runs_loop: Vec<bool>,
 }
 
 impl<'a> Adder<'a> {
     pub(super) fn new(profile: &'a Profile) -> Self {
-        let tables = &profile.tables;
-        let enters = |state| site::enters_critical_section(tables, state);
-        let states = tables.states.iter();
-        let entering =
-            states.map(|(_, state)| state.cause == Cause::Lock && enters(state)).collect();
         let runs_loop = profile.threads.iter().map(|thread| runs_loop(profile, thread)).collect();
-        Self { profile, entering, runs_loop }
+        Self { profile, runs_loop }
     }
 
     /// The whole recording.
@@ -88,47 +81,48 @@ impl<'a> Adder<'a> {
         totals.add_usage(&self.profile.usage);
         for (index, thread) in self.profile.threads.iter().enumerate() {
             for (&(state, _), &samples) in &thread.states {
-                self.add(&mut totals, ThreadId::from(index), state, samples);
+                let Some(state) = self.profile.tables.states.get(state) else { continue };
+                let kind = StateKind::of(&self.profile.tables, state);
+                self.add(&mut totals, ThreadId::from(index), kind, samples);
             }
         }
         totals
     }
 
-    /// One second of it. Its time on the clock is its share of the samples, since the first and
-    /// the last second are cut.
-    pub(super) fn second(&self, second: &Second) -> Totals {
+    /// One span of it. Its time on the clock is its share of the samples, since the first and the
+    /// last one are cut.
+    pub(super) fn span(&self, span: &Span) -> Totals {
         let quality = &self.profile.quality;
-        let share = ratio(second.samples as f64, quality.samples as f64);
+        let share = ratio(span.samples as f64, quality.samples as f64);
         let mut totals = Totals {
-            samples: second.samples as f64,
+            samples: span.samples as f64,
             elapsed: quality.elapsed.seconds() * share,
             ..Totals::default()
         };
-        totals.add_usage(&second.usage);
-        for (&(thread, state, _), &samples) in &second.states {
-            self.add(&mut totals, thread, state, samples);
+        totals.add_usage(&span.usage);
+        for (&(thread, kind), &samples) in &span.kinds {
+            self.add(&mut totals, thread, kind, samples);
         }
         totals
     }
 
     /// Threads that are not Python's count while they use a CPU or want one (a numeric library's
     /// own pool); what they wait for otherwise is no concern of the program's.
-    fn add(&self, totals: &mut Totals, thread: ThreadId, id: StateId, samples: u64) {
-        let tables = &self.profile.tables;
-        let Some(state) = tables.states.get(id) else { return };
-        let python = tables.thread(thread).is_some_and(|info| info.python);
-        if !python && !matches!(state.cause, Cause::Native | Cause::CpuWait) {
+    fn add(&self, totals: &mut Totals, thread: ThreadId, kind: StateKind, samples: u64) {
+        let StateKind { cause, enters } = kind;
+        let python = self.profile.tables.thread(thread).is_some_and(|info| info.python);
+        if !python && !matches!(cause, Cause::Native | Cause::CpuWait) {
             return;
         }
         let samples = samples as f64;
-        if let Some(sum) = totals.causes.get_mut(state.cause as usize) {
+        if let Some(sum) = totals.causes.get_mut(cause as usize) {
             *sum += samples;
         }
-        if self.entering.get(usize::from(id)).is_some_and(|&entering| entering) {
+        if enters {
             totals.entering += samples;
         }
         let runs_loop = self.runs_loop.get(usize::from(thread)).is_some_and(|&runs| runs);
-        if state.cause == Cause::Parked && runs_loop {
+        if cause == Cause::Parked && runs_loop {
             totals.selecting += samples;
         }
     }

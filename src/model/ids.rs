@@ -53,6 +53,11 @@ impl Nanos {
         Self(self.0.saturating_sub(earlier.0))
     }
 
+    /// Adds a length; the sum of all that a file may claim stays a number.
+    pub const fn add(&mut self, more: Self) {
+        self.0 = self.0.saturating_add(more.0);
+    }
+
     /// This length in seconds.
     #[must_use]
     pub fn seconds(self) -> f64 {

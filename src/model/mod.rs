@@ -5,6 +5,7 @@ mod evidence;
 mod ids;
 mod lock;
 pub mod note;
+mod origin;
 mod tables;
 mod tasks;
 
@@ -18,6 +19,7 @@ pub use self::ids::{
     Tid,
 };
 pub use self::lock::{Deadlock, HeldLock, LockKind, LockOwner, LockWait, WaitNotes};
+pub use self::origin::Origin;
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,

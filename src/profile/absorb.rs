@@ -2,15 +2,12 @@
 
 use crate::model::{Deadlock, Nanos, Table, Tables, WaitNotes};
 
-use super::aggregate::{Profile, Second, SeenDeadlock, ThreadProfile};
+use super::aggregate::{Profile, SeenDeadlock, ThreadProfile};
 use super::block::{Block, Lane};
 use super::check::{AbsorbError, check};
-use super::meta::{Quality, Usage};
+use super::meta::Usage;
+use super::spans::StateKind;
 use super::steps::Ends;
-
-/// The most seconds that are counted one by one: a week. What comes later counts into the last,
-/// since a file may claim any time.
-const MAX_SECONDS: usize = 7 * 24 * 60 * 60;
 
 /// The most deadlocks that are told apart.
 const MAX_DEADLOCKS: usize = 1000;
@@ -24,10 +21,12 @@ impl Profile {
     pub fn absorb(&mut self, block: &Block) -> Result<(), AbsorbError> {
         check(&self.tables, block)?;
         extend(&mut self.tables, block)?;
+        let kinds = block.states.iter().map(|state| StateKind::of(&self.tables, state));
+        self.kinds.extend(kinds);
         self.threads.resize_with(self.tables.threads.len(), ThreadProfile::default);
 
         let times = times(block);
-        self.count_seconds(&times, block);
+        self.count_spans(&times, block);
         let ends: Ends = block.steps.iter().map(|&end| ((end.thread, end.step), end)).collect();
         for lane in &block.lanes {
             self.count_lane(lane, &times, &ends);
@@ -40,8 +39,8 @@ impl Profile {
             self.note_deadlock(deadlock, last);
         }
         self.locks.add(WaitNotes { deadlocks: Vec::new(), ..block.waits.clone() });
-        add_quality(&mut self.quality, &block.quality);
-        add_usage(&mut self.usage, &block.usage);
+        self.quality.add(&block.quality);
+        self.usage.add(&block.usage);
         Ok(())
     }
 
@@ -56,22 +55,18 @@ impl Profile {
         }
     }
 
-    /// Counts the samples by second, and divides what the block used among its seconds.
-    fn count_seconds(&mut self, times: &[Nanos], block: &Block) {
+    /// Counts the samples over time, and divides what the block used among its seconds.
+    fn count_spans(&mut self, times: &[Nanos], block: &Block) {
         let origin = self.meta.origin;
-        let last = second_at(origin, times.last().copied().unwrap_or(block.start));
-        if self.seconds.len() <= last {
-            self.seconds.resize_with(last + 1, Second::default);
-        }
         if times.is_empty()
-            && let Some(second) = self.seconds.get_mut(last)
+            && let Some(span) = self.spans.at(second_at(origin, block.start))
         {
-            add_usage(&mut second.usage, &block.usage);
+            span.usage.add(&block.usage);
         }
         let mut before = 0;
         for (second, samples) in by_second(origin, times) {
-            let Some(second) = self.seconds.get_mut(second) else { continue };
-            second.samples += samples;
+            let Some(span) = self.spans.at(second) else { continue };
+            span.samples += samples;
             // Shares of the sums up to here, so that rounding loses nothing.
             let share = |of: Nanos, upto: u64| {
                 let share = u128::from(of.0) * u128::from(upto) / times.len().max(1) as u128;
@@ -80,7 +75,7 @@ impl Profile {
             let part = |of| share(of, before + samples).since(share(of, before));
             let usage = &block.usage;
             let part = Usage { cpu: part(usage.cpu), queued: part(usage.queued), ..*usage };
-            add_usage(&mut second.usage, &part);
+            span.usage.add(&part);
             before += samples;
         }
     }
@@ -96,12 +91,16 @@ impl Profile {
             if run.step != 0 {
                 self.enter_step((lane.thread, run.step), times, ends);
             }
+            self.count((lane.thread, state, false), u64::from(run.samples));
+            if let Some(open) = self.open_steps.get_mut(&lane.thread)
+                && open.step == run.step
+            {
+                *open.states.entry(state).or_default() += u64::from(run.samples);
+            }
+            let Some(&kind) = self.kinds.get(usize::from(state)) else { continue };
             for (second, samples) in by_second(self.meta.origin, times) {
-                self.count((lane.thread, state, false), second, samples);
-                if let Some(open) = self.open_steps.get_mut(&lane.thread)
-                    && open.step == run.step
-                {
-                    *open.rows.entry((second, state)).or_default() += samples;
+                if let Some(span) = self.spans.at(second) {
+                    *span.kinds.entry((lane.thread, kind)).or_default() += samples;
                 }
             }
         }
@@ -111,8 +110,8 @@ impl Profile {
             for &(holder, samples) in &lane.gil_waits {
                 *thread.gil_waits.entry(holder).or_default() += u64::from(samples);
             }
-            add(&mut thread.cpu, lane.cpu);
-            add(&mut thread.queued, lane.queued);
+            thread.cpu.add(lane.cpu);
+            thread.queued.add(lane.queued);
             if lane.event_loop {
                 thread.event_loop.get_or_insert_default();
             }
@@ -167,38 +166,15 @@ fn times(block: &Block) -> Vec<Nanos> {
 }
 
 /// The second of the recording that a time is in.
-fn second_at(origin: Nanos, time: Nanos) -> usize {
-    let second = time.since(origin).0 / Nanos::SECOND.0;
-    usize::try_from(second).map_or(MAX_SECONDS - 1, |second| second.min(MAX_SECONDS - 1))
+const fn second_at(origin: Nanos, time: Nanos) -> u64 {
+    time.since(origin).0 / Nanos::SECOND.0
 }
 
 /// How many samples, given by their times in order, are in which second.
-fn by_second(origin: Nanos, times: &[Nanos]) -> impl Iterator<Item = (usize, u64)> {
+fn by_second(origin: Nanos, times: &[Nanos]) -> impl Iterator<Item = (u64, u64)> {
     times
         .chunk_by(move |&a, &b| second_at(origin, a) == second_at(origin, b))
         .filter_map(move |chunk| Some((second_at(origin, *chunk.first()?), chunk.len() as u64)))
-}
-
-const fn add(sum: &mut Nanos, more: Nanos) {
-    sum.0 = sum.0.saturating_add(more.0);
-}
-
-fn add_usage(sum: &mut Usage, more: &Usage) {
-    add(&mut sum.cpu, more.cpu);
-    add(&mut sum.queued, more.queued);
-    // A process that has ended has none: what it had last is told.
-    if more.resident != 0 {
-        sum.resident = more.resident;
-    }
-}
-
-fn add_quality(sum: &mut Quality, more: &Quality) {
-    sum.samples = sum.samples.saturating_add(more.samples);
-    sum.thread_samples = sum.thread_samples.saturating_add(more.thread_samples);
-    sum.rejected = sum.rejected.saturating_add(more.rejected);
-    sum.late = sum.late.saturating_add(more.late);
-    add(&mut sum.elapsed, more.elapsed);
-    add(&mut sum.own_cpu, more.own_cpu);
 }
 
 #[cfg(test)]
@@ -208,7 +184,7 @@ mod tests {
         ThreadId,
     };
     use crate::profile::fixture::{Trace, ms};
-    use crate::profile::{AbsorbError, Block, Lane, Profile, Run};
+    use crate::profile::{AbsorbError, Block, Lane, Profile, Run, StateKind};
 
     /// A loop that sleeps in a step from 800 ms until `until`, sampled at 10 ms up to 1500 ms, with
     /// a cut after each 250 ms, and a second thread that works.
@@ -248,10 +224,9 @@ mod tests {
         assert_eq!((episode.start, episode.end, episode.exact), (ms(800), ms(1295), true));
         assert_eq!(episode.states, [(sleep, 50)]);
 
-        let key = (ThreadId(0), sleep, true);
-        assert_eq!(profile.seconds[0].states.get(&key), Some(&20), "800 to 1000 ms");
-        assert_eq!(profile.seconds[1].states.get(&key), Some(&30), "1000 to 1300 ms");
-        assert!(profile.seconds.iter().all(|it| !it.states.contains_key(&(key.0, sleep, false))));
+        let key = (ThreadId(0), StateKind { cause: Cause::Sleep, enters: false });
+        let slept: Vec<_> = profile.spans.iter().map(|span| span.kinds[&key]).collect();
+        assert_eq!(slept, [20, 30], "800 to 1000 ms, 1000 to 1300 ms");
         assert!(profile.open_steps.is_empty());
     }
 
@@ -310,9 +285,9 @@ mod tests {
         assert_eq!(profile.tag_of(StateId(9), false), None);
         assert_eq!(profile.rows_of(ThreadId(9)).count(), 0);
 
-        let samples: Vec<_> = profile.seconds.iter().map(|second| second.samples).collect();
+        let samples: Vec<_> = profile.spans.iter().map(|second| second.samples).collect();
         assert_eq!(samples, [100, 50]);
-        let cpu: Vec<_> = profile.seconds.iter().map(|it| it.usage.cpu.0 / 1_000_000).collect();
+        let cpu: Vec<_> = profile.spans.iter().map(|it| it.usage.cpu.0 / 1_000_000).collect();
         assert_eq!(cpu, [100, 50], "a block's CPU time is divided among its seconds");
         assert_eq!(profile.usage.cpu, Nanos(150_000_000));
         assert_eq!(profile.threads[0].cpu, Nanos(150_000_000));
@@ -408,8 +383,8 @@ mod tests {
         block.quality.samples = u64::MAX;
         let mut profile = Profile::default();
         profile.absorb(&block).unwrap();
-        assert_eq!(profile.seconds.len(), super::MAX_SECONDS);
-        assert_eq!(profile.seconds[super::MAX_SECONDS - 1].samples, 2);
+        assert!(profile.spans.iter().count() <= 1024);
+        assert_eq!(profile.spans.iter().last().unwrap().samples, 2);
         let again = Block {
             lanes: block.lanes,
             intervals: block.intervals,

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Cause, Deadlock, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes};
 
 use super::meta::{Meta, Quality, Usage};
+use super::spans::{Spans, StateKind};
 
 /// A recording, counted: the same whether it was just made or read from a file.
 #[derive(Debug, Clone, Default)]
@@ -17,8 +18,10 @@ pub struct Profile {
     pub tables: Tables,
     /// Counts per thread, by [`ThreadId`].
     pub threads: Vec<ThreadProfile>,
-    /// Counts per second of the recording.
-    pub seconds: Vec<Second>,
+    /// Counts over time.
+    pub spans: Spans,
+    /// The kind of each state, by [`StateId`].
+    pub(super) kinds: Vec<StateKind>,
     /// How sampling went.
     pub quality: Quality,
     /// What the target used.
@@ -97,19 +100,8 @@ pub struct OpenStep {
     pub first: Nanos,
     /// The last sample that saw it.
     pub last: Nanos,
-    /// The number of samples that saw it, by second of the recording and state.
-    pub rows: FxHashMap<(usize, StateId), u64>,
-}
-
-/// One second of the recording.
-#[derive(Debug, Clone, Default)]
-pub struct Second {
-    /// Process samples in it.
-    pub samples: u64,
-    /// Thread samples in it by thread, state and whether the sample belongs to a blocking step.
-    pub states: FxHashMap<(ThreadId, StateId, bool), u64>,
-    /// What the target used in it.
-    pub usage: Usage,
+    /// The number of samples that saw it, by state.
+    pub states: FxHashMap<StateId, u64>,
 }
 
 /// How often one thread was in one state.

@@ -58,3 +58,27 @@ pub struct Usage {
     /// Resident memory in bytes at the end of the span.
     pub resident: u64,
 }
+
+impl Quality {
+    /// Adds another span's.
+    pub(super) fn add(&mut self, more: &Self) {
+        self.samples = self.samples.saturating_add(more.samples);
+        self.thread_samples = self.thread_samples.saturating_add(more.thread_samples);
+        self.rejected = self.rejected.saturating_add(more.rejected);
+        self.late = self.late.saturating_add(more.late);
+        self.elapsed.add(more.elapsed);
+        self.own_cpu.add(more.own_cpu);
+    }
+}
+
+impl Usage {
+    /// Adds that of the span that follows.
+    pub(super) fn add(&mut self, more: &Self) {
+        self.cpu.add(more.cpu);
+        self.queued.add(more.queued);
+        // A process that has ended has none: what it had last is told.
+        if more.resident != 0 {
+            self.resident = more.resident;
+        }
+    }
+}

@@ -13,10 +13,11 @@ mod meta;
 mod reader;
 mod recording;
 mod snapshot;
+mod spans;
 mod steps;
 
 pub use self::aggregate::{
-    Episode, LoopProfile, OpenStep, Profile, Row, Second, SeenDeadlock, ThreadProfile, count,
+    Episode, LoopProfile, OpenStep, Profile, Row, SeenDeadlock, ThreadProfile, count,
 };
 pub use self::block::{Block, Lane, Run, StepEnd};
 pub use self::builder::BlockBuilder;
@@ -25,3 +26,4 @@ pub use self::meta::{Meta, Quality, Usage};
 pub use self::reader::{Recording, RecordingError, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};
 pub use self::snapshot::{Snapshot, ThreadSnapshot};
+pub use self::spans::{Span, Spans, StateKind};

@@ -1,7 +1,6 @@
 //! Joins the steps of event loops with the samples that saw them.
 
 use std::cmp::Reverse;
-use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
@@ -42,7 +41,8 @@ impl Profile {
             let end = end.unwrap_or_else(|| open.seen_end(thread));
             self.end_step(end);
         }
-        self.open_steps.insert(thread, OpenStep { step, first, last, rows: FxHashMap::default() });
+        self.open_steps
+            .insert(thread, OpenStep { step, first, last, states: FxHashMap::default() });
     }
 
     /// Ends a thread's step: when it was too long, its samples are those of a blocked loop.
@@ -55,9 +55,9 @@ impl Profile {
         let length = end.end.since(end.start);
         let blocking = blocks(&end, self.meta.threshold);
         if blocking {
-            for (&(second, state), &samples) in &open.rows {
-                self.uncount((end.thread, state, false), second, samples);
-                self.count((end.thread, state, true), second, samples);
+            for (&state, &samples) in &open.states {
+                self.uncount((end.thread, state, false), samples);
+                self.count((end.thread, state, true), samples);
             }
         }
         let Some(thread) = self.threads.get_mut(usize::from(end.thread)) else { return };
@@ -68,25 +68,23 @@ impl Profile {
         }
     }
 
-    /// Counts samples of a thread in a state, for the whole and for their second.
-    pub(super) fn count(&mut self, row: (ThreadId, StateId, bool), second: usize, samples: u64) {
+    /// Counts samples of a thread in a state.
+    pub(super) fn count(&mut self, row: (ThreadId, StateId, bool), samples: u64) {
         let (thread, state, blocking) = row;
         if let Some(thread) = self.threads.get_mut(usize::from(thread)) {
             *thread.states.entry((state, blocking)).or_default() += samples;
         }
-        if let Some(second) = self.seconds.get_mut(second) {
-            *second.states.entry(row).or_default() += samples;
-        }
     }
 
     /// Takes back what [`Self::count`] counted.
-    fn uncount(&mut self, row: (ThreadId, StateId, bool), second: usize, samples: u64) {
+    fn uncount(&mut self, row: (ThreadId, StateId, bool), samples: u64) {
         let (thread, state, blocking) = row;
-        if let Some(thread) = self.threads.get_mut(usize::from(thread)) {
-            take(&mut thread.states, (state, blocking), samples);
-        }
-        if let Some(second) = self.seconds.get_mut(second) {
-            take(&mut second.states, row, samples);
+        let Some(thread) = self.threads.get_mut(usize::from(thread)) else { return };
+        if let Some(count) = thread.states.get_mut(&(state, blocking)) {
+            *count = count.saturating_sub(samples);
+            if *count == 0 {
+                thread.states.remove(&(state, blocking));
+            }
         }
     }
 }
@@ -117,11 +115,8 @@ impl LoopProfile {
         if self.episodes.len() >= MAX_STEPS {
             return;
         }
-        let mut samples: FxHashMap<StateId, u64> = FxHashMap::default();
-        for (&(_, state), &count) in &open.rows {
-            *samples.entry(state).or_default() += count;
-        }
-        let mut states: Vec<_> = samples.into_iter().collect();
+        let mut states: Vec<_> =
+            open.states.iter().map(|(&state, &count)| (state, count)).collect();
         states.sort_unstable_by_key(|&(state, count)| (Reverse(count), state));
         let StepEnd { start, end, exact, .. } = end;
         self.episodes.push(Episode { start, end, exact, states });
@@ -135,13 +130,4 @@ fn blocks(end: &StepEnd, threshold: Nanos) -> bool {
     let doubt = end.end.since(end.seen);
     let length = if doubt.0 <= threshold.0 / 8 { end.end } else { end.seen };
     length.since(end.start) >= threshold
-}
-
-fn take<K: Eq + Hash>(counts: &mut FxHashMap<K, u64>, key: K, samples: u64) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count = count.saturating_sub(samples);
-        if *count == 0 {
-            counts.remove(&key);
-        }
-    }
 }

@@ -1,9 +1,8 @@
 //! `lock-wait`: threads wait to enter critical sections of the program.
 
-use crate::diagnose::site::enters_critical_section;
 use crate::diagnose::verdict::{Workload, holds};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::Cause;
+use crate::profile::StateKind;
 
 use super::{Case, Finding, Severity, evidence, heaviest, total};
 
@@ -12,9 +11,7 @@ const ID: &str = "lock-wait";
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let active = case.load.active() * case.load.totals.samples;
     let waits = |row: &super::Row| {
-        row.state.cause == Cause::Lock
-            && enters_critical_section(case.tables(), row.state)
-            && !case.is_deadlocked(row.thread)
+        StateKind::of(case.tables(), row.state).enters && !case.is_deadlocked(row.thread)
     };
     let groups = case.by_site(waits).into_iter().map(|(site, rows)| (site, total(&rows), rows));
     let material = groups
