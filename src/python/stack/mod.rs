@@ -19,12 +19,14 @@
 //!   alone. Where not even they are known the sample is rejected.
 
 mod edges;
+mod names;
 mod regions;
 
 pub use self::edges::Edges;
 
 use rustc_hash::FxHashSet;
 
+use self::names::names;
 use self::regions::Regions;
 use super::gil::Gil;
 use super::interpreter::ThreadHead;
@@ -167,7 +169,8 @@ impl StackReader {
                 let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
                 let whole = unmoved && agreement == Agreement::Whole;
                 // Of a thread that moved, frames that have returned may be among those that agree.
-                unmoved && edges.learn(&self.last, frames, agreed, whole)
+                let names = |caller, callee| names(reader, caller, callee);
+                unmoved && edges.learn(&self.last, frames, agreed, whole, names)
             };
             let believed = possible && (agreement != Agreement::None || torn >= PATIENCE);
             self.plan_twice(reader.layout, frames);

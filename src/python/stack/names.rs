@@ -1,0 +1,29 @@
+//! Whether a function's code has the name of another: then it may well call it.
+
+use crate::model::Address;
+use crate::python::object::{Invalid, Reader};
+use crate::target::Memory;
+
+/// Whether the code of `caller` names `callee`, as it does where it calls it by its name, be that a
+/// variable's or an attribute's. What is called without a name (operators, comprehensions, what has
+/// no caller) counts as named; what cannot be read does not.
+pub(super) fn names<M: Memory>(reader: Reader<'_, M>, caller: Address, callee: Address) -> bool {
+    caller.is_null() || has_name_of(reader, caller, callee).unwrap_or(false)
+}
+
+fn has_name_of<M: Memory>(
+    reader: Reader<'_, M>,
+    caller: Address,
+    callee: Address,
+) -> Result<bool, Invalid> {
+    let at = &reader.layout.at.code;
+    let name = reader.pointer(callee.offset(at.name))?;
+    // Names in code are interned: the same text is the same object.
+    for names in [at.names, at.local_names] {
+        if reader.tuple(reader.pointer(caller.offset(names))?)?.contains(&name) {
+            return Ok(true);
+        }
+    }
+    let name = reader.text(name)?;
+    Ok(name.starts_with('<') || (name.starts_with("__") && name.ends_with("__")))
+}
