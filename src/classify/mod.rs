@@ -175,6 +175,7 @@ mod tests {
                 attachment: self.attachment,
                 cpu: self.cpu,
                 event_loop: self.event_loop,
+                since: Nanos(0),
                 gil_holder: None,
             };
             let names = |number| if number == 7 { Some("sys7") } else { None };

@@ -4,6 +4,7 @@ mod bootstrap;
 mod findings;
 mod gil;
 mod load;
+mod lock_use;
 pub(crate) mod locks;
 mod measures;
 mod recommendation;
@@ -22,6 +23,7 @@ use crate::profile::Profile;
 
 pub use self::findings::{Finding, Severity};
 pub use self::gil::{GilFunction, GilMeasures, GilWait};
+pub use self::lock_use::{LockHolder, LockMeasures, WaitingSite};
 pub use self::measures::{LoopMeasures, Measure, Measures, StepLengths, ThreadMeasures};
 pub use self::recommendation::{Gain, Model, Recommendation, Rejected};
 pub use self::site::Site;
@@ -45,6 +47,8 @@ pub struct Diagnosis {
     pub loops: Vec<LoopMeasures>,
     /// Who waited for the GIL and who had it; none where there is no GIL.
     pub gil: Option<GilMeasures>,
+    /// How much threads waited for each lock, and who had it.
+    pub locks: Vec<LockMeasures>,
 }
 
 /// Judges a profile.
@@ -65,5 +69,6 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
         threads: measures::threads(profile),
         loops,
         gil: GilMeasures::of(profile),
+        locks: lock_use::measures(profile),
     }
 }

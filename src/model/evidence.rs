@@ -170,6 +170,9 @@ pub struct ThreadSample {
     pub cpu: CpuDelta,
     /// The event loop's word, when the thread runs one.
     pub event_loop: Option<LoopEvidence>,
+    /// When it was first seen in the wait that it is in, without a turn on a CPU since; the sample's
+    /// own time when it is in none.
+    pub since: Nanos,
     /// Of a thread that waits for the GIL: the thread that had it, where one was seen to.
     pub gil_holder: Option<ThreadId>,
 }

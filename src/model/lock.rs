@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{FrameId, Nanos, StateId, ThreadId};
-
-/// The most different sights of held locks that are kept.
-const MOST_LOCKS: usize = 4096;
+use super::ids::{FrameId, Nanos, ThreadId};
 
 /// What a thread waits for, as the program calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,10 +83,30 @@ pub struct LockWait {
     pub since: Nanos,
     /// Whether it ends by itself after some time.
     pub timed: bool,
-    /// Whether the thread was blocked, without a turn on a CPU, for as long as all was read.
+    /// Whether the thread was blocked, without a turn on a CPU, for as long as all was read. Only
+    /// looked at where somebody can end the wait.
     pub settled: bool,
     /// Who can end it.
     pub owners: Vec<LockOwner>,
+}
+
+impl LockWait {
+    /// What is waited for.
+    #[must_use]
+    pub fn lock(&self) -> Lock {
+        Lock { kind: self.kind, object: self.object, name: self.name.clone() }
+    }
+}
+
+/// Something that threads wait for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Lock {
+    /// What its users call it.
+    pub kind: LockKind,
+    /// The object's address in the target; 0 when it was not found.
+    pub object: u64,
+    /// Its name at the line of a waiter.
+    pub name: Box<str>,
 }
 
 /// Who can end a wait.
@@ -111,6 +128,9 @@ pub struct Deadlock {
     pub ring: Vec<LockWait>,
     /// Threads outside the ring that wait for it, and so for ever too.
     pub victims: Vec<LockWait>,
+    /// Whether that is a fact. Else some owner is merely likely, and the threads have not moved for
+    /// a while.
+    pub certain: bool,
 }
 
 impl Deadlock {
@@ -121,58 +141,5 @@ impl Deadlock {
             of.ring.iter().map(|wait| (wait.thread, wait.object)).collect()
         };
         ring(self) == ring(other)
-    }
-}
-
-/// A lock that a thread waits for while another has it, as seen at one look.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HeldLock {
-    /// What the waiter calls it.
-    pub kind: LockKind,
-    /// The object's address in the target.
-    pub object: u64,
-    /// Its name at the waiting line.
-    pub name: Box<str>,
-    /// The line that waits.
-    pub site: Option<FrameId>,
-    /// The line that took it.
-    pub owner_site: Option<FrameId>,
-    /// What the thread that has it did then.
-    pub owner_state: StateId,
-}
-
-/// What was seen of waits for locks in a span of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitNotes {
-    /// How many times it was looked.
-    pub looks: u32,
-    /// The locks that had waiters, with the number of waiters of all looks together.
-    pub held: Vec<(HeldLock, u32)>,
-    /// Deadlocks.
-    pub deadlocks: Vec<Deadlock>,
-}
-
-impl WaitNotes {
-    /// Whether there is nothing to tell.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.looks == 0 && self.held.is_empty() && self.deadlocks.is_empty()
-    }
-
-    /// Adds what was seen at another time. The same again counts on.
-    pub fn add(&mut self, more: Self) {
-        self.looks = self.looks.saturating_add(more.looks);
-        for (lock, waiters) in more.held {
-            if let Some((_, sum)) = self.held.iter_mut().find(|(known, _)| *known == lock) {
-                *sum = sum.saturating_add(waiters);
-            } else if self.held.len() < MOST_LOCKS {
-                self.held.push((lock, waiters));
-            }
-        }
-        for deadlock in more.deadlocks {
-            if !self.deadlocks.iter().any(|known| known.is_same(&deadlock)) {
-                self.deadlocks.push(deadlock);
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@ mod ids;
 mod lock;
 pub mod note;
 mod origin;
+mod survey;
 mod tables;
 mod tasks;
 
@@ -18,8 +19,9 @@ pub use self::ids::{
     Address, DescriptorId, FrameId, FunctionId, LabelId, Nanos, Pid, StackId, StateId, ThreadId,
     Tid,
 };
-pub use self::lock::{Deadlock, HeldLock, LockKind, LockOwner, LockWait, WaitNotes};
+pub use self::lock::{Deadlock, Lock, LockKind, LockOwner, LockWait};
 pub use self::origin::Origin;
+pub use self::survey::{Executor, ExecutorSight, Holder, LockSight, Spells, Survey, WaitNotes};
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,

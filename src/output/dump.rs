@@ -24,7 +24,7 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
     writeln!(out, "Python {}, {} threads", meta.python, snapshot.threads.len())?;
     for deadlock in &snapshot.deadlocks {
         writeln!(out)?;
-        draw(out, &snapshot.tables, deadlock)?;
+        draw(out, snapshot, deadlock)?;
     }
     for thread in &snapshot.threads {
         let Some((info, state)) = resolve(snapshot, thread) else { continue };
@@ -38,7 +38,8 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
         if let Some(wait) = snapshot.wait_of(thread.thread) {
             writeln!(out, "  {}", sanitise(&wait_words(&snapshot.tables, wait)))?;
             for owner in &wait.owners {
-                writeln!(out, "  {}", sanitise(&owner_words(&snapshot.tables, wait, owner)))?;
+                let text = owner_words(&snapshot.tables, wait, owner, meta.forked_from);
+                writeln!(out, "  {}", sanitise(&text))?;
             }
         }
         for (function, line) in snapshot.tables.lines_of(state.stack) {
@@ -77,7 +78,8 @@ pub fn dump_json(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
     let deadlocks = snapshot.deadlocks.iter().map(|it| deadlock_json(&snapshot.tables, it));
     let mut document = json!({
         "schema": "pyconc.dump/1",
-        "target": { "pid": meta.pid, "python": meta.python, "cmdline": meta.command, "gil": meta.gil },
+        "target": { "pid": meta.pid, "python": meta.python, "cmdline": meta.command, "gil": meta.gil,
+            "forked_from": meta.forked_from },
         "deadlocks": deadlocks.collect::<Vec<_>>(),
         "threads": threads,
         "missed": missed.map(|info| info.tid).collect::<Vec<_>>(),

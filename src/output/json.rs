@@ -25,8 +25,6 @@ struct Report<'a> {
     diagnosis: &'a Diagnosis,
     /// Nothing is known of tasks yet.
     tasks: serde_json::Map<String, serde_json::Value>,
-    /// Nothing is known of locks' objects yet.
-    locks: [(); 0],
 }
 
 /// What was recorded.
@@ -71,7 +69,6 @@ pub fn report_json(w: &mut dyn Write, profile: &Profile, diagnosis: &Diagnosis) 
         quality: QualityNumbers::of(profile),
         diagnosis,
         tasks: serde_json::Map::new(),
-        locks: [],
     };
     let formatter = Harmless(PrettyFormatter::new());
     let mut serializer = serde_json::Serializer::with_formatter(&mut *w, formatter);

@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::dump::sanitise;
+use super::page::wrapped;
 use crate::diagnose::locks::{name_of, owner_words, site_of, wait_words};
 use crate::model::{Deadlock, LockOwner, LockWait, Tables};
+use crate::profile::Snapshot;
 
 /// The width of the drawing.
 const WIDTH: usize = 80;
@@ -15,23 +17,31 @@ const WIDTH: usize = 80;
 ///
 /// # Errors
 /// When `out` fails.
-pub(super) fn draw(out: &mut dyn Write, tables: &Tables, deadlock: &Deadlock) -> io::Result<()> {
+pub(super) fn draw(
+    out: &mut dyn Write,
+    snapshot: &Snapshot,
+    deadlock: &Deadlock,
+) -> io::Result<()> {
+    let tables = &snapshot.tables;
     let name = |wait: &LockWait| name_of(tables, wait.thread);
     let count = deadlock.ring.len();
-    match (&deadlock.ring[..], count) {
+    let what = match (&deadlock.ring[..], count) {
         ([one], _) if one.owners.iter().all(|owner| owner.thread.is_none()) => {
-            writeln!(out, "Deadlock: a thread waits for ever for one that has ended")?;
+            "a thread waits for ever for one that has ended".to_owned()
         }
-        (_, 1) => writeln!(out, "Deadlock: a thread waits for itself")?,
-        _ => writeln!(out, "Deadlock: {count} threads wait for each other for ever")?,
-    }
+        (_, 1) => "a thread waits for itself".to_owned(),
+        _ => format!("{count} threads wait for each other for ever"),
+    };
+    let title = if deadlock.certain { "Deadlock" } else { "Likely deadlock" };
+    writeln!(out, "{title}: {what}")?;
     for (index, wait) in deadlock.ring.iter().enumerate() {
         let next = deadlock.ring.get((index + 1) % count).map(|next| next.thread);
         writeln!(out, "{}", cut(&format!("  {}", name(wait))))?;
-        writeln!(out, "{}", cut(&format!("  |   {}", wait_words(tables, wait))))?;
+        beside_arrow(out, &wait_words(tables, wait))?;
         let owner = wait.owners.iter().find(|owner| owner.thread == next);
         if let Some(owner) = owner.or_else(|| wait.owners.first()) {
-            writeln!(out, "{}", cut(&format!("  |   {}", owner_words(tables, wait, owner))))?;
+            let text = owner_words(tables, wait, owner, snapshot.meta.forked_from);
+            beside_arrow(out, &text)?;
         }
         writeln!(out, "  v")?;
     }
@@ -42,6 +52,15 @@ pub(super) fn draw(out: &mut dyn Write, tables: &Tables, deadlock: &Deadlock) ->
     for victim in &deadlock.victims {
         let text = format!("  and so {} {}", name(victim), wait_words(tables, victim));
         writeln!(out, "{}", cut(&text))?;
+    }
+    Ok(())
+}
+
+/// A sentence beside the arrow, on as many lines as it takes.
+fn beside_arrow(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    const INDENT: &str = "  |   ";
+    for line in wrapped(&sanitise(text), WIDTH - INDENT.len()) {
+        writeln!(out, "{INDENT}{line}")?;
     }
     Ok(())
 }
@@ -88,5 +107,9 @@ pub(super) fn deadlock_json(tables: &Tables, deadlock: &Deadlock) -> Value {
     let waits = |waits: &[LockWait]| -> Vec<Value> {
         waits.iter().map(|wait| wait_json(tables, wait)).collect()
     };
-    json!({ "ring": waits(&deadlock.ring), "victims": waits(&deadlock.victims) })
+    json!({
+        "ring": waits(&deadlock.ring),
+        "victims": waits(&deadlock.victims),
+        "certain": deadlock.certain,
+    })
 }

@@ -338,6 +338,7 @@ mod tests {
             attachment: crate::model::Attachment::Detached,
             cpu: crate::model::CpuDelta::default(),
             event_loop: Some(LoopEvidence { epoll: Some(3), step: None }),
+            since: ms(10),
             gil_holder: None,
         });
         trace.cut();

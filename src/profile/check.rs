@@ -78,10 +78,19 @@ pub(super) fn check(tables: &Tables, block: &Block) -> Result<(), AbsorbError> {
     for lane in &block.lanes {
         check_lane(lane, block.intervals.len(), &lengths)?;
     }
-    for (lock, _) in &block.waits.held {
-        known("state", lock.owner_state.0, lengths.states)?;
-        check_site(lock.site, &lengths)?;
-        check_site(lock.owner_site, &lengths)?;
+    for (sight, _) in &block.waits.sights {
+        check_site(sight.site, &lengths)?;
+        if let Some(holder) = sight.holder {
+            known("thread", holder.thread.0, lengths.threads)?;
+            known("state", holder.state.0, lengths.states)?;
+            check_site(holder.site, &lengths)?;
+        }
+    }
+    for (executor, _) in &block.waits.full_executors {
+        check_site(executor.site, &lengths)?;
+        for worker in &executor.workers {
+            known("thread", worker.0, lengths.threads)?;
+        }
     }
     for deadlock in &block.waits.deadlocks {
         check_deadlock(deadlock, &lengths)?;

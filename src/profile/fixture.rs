@@ -86,6 +86,7 @@ impl Trace {
                 epoll: None,
                 step: Some(Step { key, started: ms(started), exact }),
             }),
+            since: ms(time),
             gil_holder: None,
         });
         let sample = Sample { time: ms(time), threads: sampled.collect(), ..Sample::default() };

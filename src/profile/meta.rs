@@ -21,6 +21,8 @@ pub struct Meta {
     pub gil: bool,
     /// CPUs that the target may use: affinity and cgroup quota.
     pub usable_cpus: f64,
+    /// The process that it was forked from, if it runs that one's program.
+    pub forked_from: Option<Pid>,
     /// Samples a second that were asked for; 0 for as many as possible.
     pub rate: f64,
     /// From which length on a step blocks its event loop.

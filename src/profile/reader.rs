@@ -268,8 +268,8 @@ mod tests {
             settled: true,
             owners: vec![owner],
         };
-        let deadlocks = vec![Deadlock { ring: vec![wait], victims: Vec::new() }];
-        WaitNotes { looks: 1, held: Vec::new(), deadlocks }
+        let deadlocks = vec![Deadlock { ring: vec![wait], victims: Vec::new(), certain: true }];
+        WaitNotes { looks: 1, deadlocks, ..WaitNotes::default() }
     }
 
     #[test]

@@ -132,6 +132,26 @@ impl<M: Memory> Interpreter<M> {
     /// # Errors
     /// When the lists cannot be read; a list that changes under the reader may come out short.
     pub fn threads(&mut self, tids: &[Tid]) -> Result<Vec<PythonThread>, Invalid> {
+        let mut found = self.states()?;
+        if self.layout.at.thread.native_id.is_none() {
+            let idents: Vec<u64> = found.iter().map(|thread| thread.ident).collect();
+            let native = self.pthread_tid.resolve(&self.memory, &idents, tids);
+            found.iter_mut().zip(native).for_each(|(thread, tid)| thread.tid = tid);
+        }
+        found.retain(|thread| thread.tid == 0 || tids.contains(&thread.tid));
+        Ok(found)
+    }
+
+    /// The idents of all threads that have a thread state.
+    ///
+    /// # Errors
+    /// As [`Self::threads`].
+    pub fn idents(&self) -> Result<Vec<u64>, Invalid> {
+        Ok(self.states()?.into_iter().map(|state| state.ident).collect())
+    }
+
+    /// All thread states; the older versions do not have their native ids.
+    fn states(&self) -> Result<Vec<PythonThread>, Invalid> {
         let mut found = Vec::new();
         for (interpreter, number) in self.interpreters()? {
             let gil = self.gil(interpreter)?;
@@ -152,12 +172,6 @@ impl<M: Memory> Interpreter<M> {
                 next = reader.pointer(next.offset(at.thread.next))?;
             }
         }
-        if self.layout.at.thread.native_id.is_none() {
-            let idents: Vec<u64> = found.iter().map(|thread| thread.ident).collect();
-            let native = self.pthread_tid.resolve(&self.memory, &idents, tids);
-            found.iter_mut().zip(native).for_each(|(thread, tid)| thread.tid = tid);
-        }
-        found.retain(|thread| thread.tid == 0 || tids.contains(&thread.tid));
         Ok(found)
     }
 

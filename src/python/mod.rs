@@ -23,7 +23,7 @@ pub use self::interpreter::{Interpreter, PythonThread, ThreadHead, Watch};
 pub use self::layout::{AsyncioLayout, Layout, LayoutError, Version};
 pub use self::legacy::{LegacyError, LegacyInterpreter, LegacyThread, is_legacy};
 pub use self::locate::{LocateError, Runtime};
-pub use self::locks::{Awaited, Claims, Futex, Holding, LockReader, RawWait, Worker};
+pub use self::locks::{Awaited, Claims, Futex, Holding, LockFacts, LockReader, RawWait, Worker};
 pub use self::object::{Invalid, Reader};
 pub use self::opcode::ReleasesGil;
 pub use self::stack::{Edges, RawFrame, StackReader};

@@ -98,6 +98,7 @@ impl LegacySampler {
             attachment,
             cpu,
             event_loop: None,
+            since: time,
             gil_holder: None,
         })
     }

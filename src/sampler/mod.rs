@@ -3,6 +3,8 @@
 mod holders;
 mod legacy;
 mod locks;
+mod loops;
+mod owners;
 mod pace;
 mod process;
 mod schedule;

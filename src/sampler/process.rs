@@ -1,9 +1,8 @@
 //! One process, whichever reader its interpreter needs.
 
 use super::legacy::LegacySampler;
-use super::locks::LockSurvey;
 use super::threads::Threads;
-use crate::model::{LockWait, Nanos, Pid, Sample, Tables, ThreadId, ThreadInfo, Tid};
+use crate::model::{Nanos, Pid, Sample, Survey, Tables, ThreadId, ThreadInfo, Tid};
 use crate::python::{Invalid, LayoutError, LegacyError, LocateError, Runtime, Version, is_legacy};
 use crate::target::{KernelThread, PauseError, Process, ProcessState};
 
@@ -58,7 +57,7 @@ pub struct ProcessSampler {
 
 /// What reads the threads.
 enum ThreadReader {
-    Own(Box<Threads>, Box<LockSurvey>),
+    Own(Box<Threads>),
     PySpy(Box<LegacySampler>),
 }
 
@@ -68,14 +67,13 @@ impl ThreadReader {
         Ok(if is_legacy(runtime.version) {
             Self::PySpy(Box::new(LegacySampler::attach(process, blocking)?))
         } else {
-            let threads = Box::new(Threads::attach(process, &runtime, blocking)?);
-            Self::Own(threads, Box::new(LockSurvey::new(process, &runtime)?))
+            Self::Own(Box::new(Threads::attach(process, &runtime, blocking)?))
         })
     }
 
     /// Whether the interpreter is not where it was.
     fn is_lost(&self) -> bool {
-        matches!(self, Self::Own(threads, _) if threads.is_lost())
+        matches!(self, Self::Own(threads) if threads.is_lost())
     }
 }
 
@@ -101,7 +99,7 @@ impl ProcessSampler {
     /// The interpreter's version.
     pub fn version(&self) -> Version {
         match &self.reader {
-            ThreadReader::Own(threads, _) => threads.version(),
+            ThreadReader::Own(threads) => threads.version(),
             ThreadReader::PySpy(threads) => threads.version(),
         }
     }
@@ -109,7 +107,7 @@ impl ProcessSampler {
     /// Whether any thread runs Python; only known once a sample was taken.
     pub fn has_python(&self) -> bool {
         match &self.reader {
-            ThreadReader::Own(threads, _) => threads.has_python(),
+            ThreadReader::Own(threads) => threads.has_python(),
             ThreadReader::PySpy(_) => true,
         }
     }
@@ -117,7 +115,7 @@ impl ProcessSampler {
     /// Whether any thread is subject to a GIL; only known once a sample was taken.
     pub fn has_gil(&self) -> bool {
         match &self.reader {
-            ThreadReader::Own(threads, _) => threads.has_gil(),
+            ThreadReader::Own(threads) => threads.has_gil(),
             ThreadReader::PySpy(_) => true,
         }
     }
@@ -135,7 +133,7 @@ impl ProcessSampler {
         sample.threads.clear();
         sample.failures.clear();
         match &mut self.reader {
-            ThreadReader::Own(threads, _) => {
+            ThreadReader::Own(threads) => {
                 threads.sample(&self.process, tables, sample, &mut self.changed);
             }
             ThreadReader::PySpy(threads) => {
@@ -163,10 +161,10 @@ impl ProcessSampler {
 
     /// What the threads that `sample` saw blocked in locks wait for, and who has that. `sample` is
     /// the last one; nothing is known of versions that are read by other means.
-    pub fn lock_waits(&mut self, tables: &mut Tables, sample: &Sample) -> Vec<LockWait> {
+    pub fn look_at_locks(&mut self, tables: &mut Tables, sample: &Sample) -> Survey {
         match &mut self.reader {
-            ThreadReader::Own(_, locks) => locks.waits(&self.process, sample, tables),
-            ThreadReader::PySpy(_) => Vec::new(),
+            ThreadReader::Own(threads) => threads.look_at_locks(tables, sample),
+            ThreadReader::PySpy(_) => Survey::default(),
         }
     }
 }

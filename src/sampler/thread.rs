@@ -2,15 +2,15 @@
 
 use std::io;
 
+use super::loops::LoopFollower;
 use super::schedule::{cpu_delta, schedule_of};
 use super::symbols::{Interned, LastStack, Symbols};
 use crate::model::{
-    Activity, Attachment, CpuDelta, Failure, LoopEvidence, Nanos, StackId, Step, Tables, ThreadId,
-    ThreadSample, Wait, WaitKind,
+    Activity, Attachment, CpuDelta, Failure, Nanos, StackId, Tables, ThreadId, ThreadSample, Wait,
+    WaitKind,
 };
 use crate::python::{
-    Edges, EventLoop, LoopState, PythonThread, RawFrame, Reader, ReleasesGil, StackReader,
-    ThreadHead, is_parked_on_state,
+    Edges, PythonThread, RawFrame, Reader, ReleasesGil, StackReader, ThreadHead, is_parked_on_state,
 };
 use crate::target::{Descriptors, KernelThread, ProcessMemory, Schedule};
 
@@ -20,10 +20,6 @@ const ATTEMPTS: usize = 4;
 /// How old the kernel's word may be on a thread that was not seen to block, when samples are taken
 /// more often than this.
 const KERNEL_INTERVAL: Nanos = Nanos::MILLISECOND;
-
-/// A loop's clock reading further back than this is not believed: the target may live in a time
-/// namespace of its own.
-const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
 
 /// What all threads of a process share while they are sampled.
 pub(super) struct Shared<'a> {
@@ -45,7 +41,7 @@ pub(super) struct ThreadSampler {
     frames: Vec<RawFrame>,
     last_frames: Vec<RawFrame>,
     last_stack: LastStack,
-    event_loop: EventLoop,
+    event_loop: LoopFollower,
     schedule: Option<(Nanos, Schedule)>,
     cpu: CpuDelta,
     /// When the kernel last said that it runs; 0 when it said something else since.
@@ -53,8 +49,9 @@ pub(super) struct ThreadSampler {
     /// The last sample, when the thread was blocked throughout: as long as it does not run, all of
     /// it stays true.
     blocked: Option<ThreadSample>,
+    /// The wait that it is in: its turns on a CPU before, and when it was first seen.
+    wait: Option<(u64, Nanos)>,
     last_attachment: Attachment,
-    step: Option<Step>,
     last_time: Nanos,
 }
 
@@ -79,6 +76,16 @@ impl From<Failure> for Missed {
     }
 }
 
+/// The frames of a thread.
+pub(super) struct Frames {
+    /// Innermost first.
+    pub frames: Vec<RawFrame>,
+    /// Its turns on a CPU before they were read; `None` where the kernel does not count.
+    pub turns: Option<u64>,
+    /// Whether it is in the wait that its last sample found it in.
+    pub unmoved: bool,
+}
+
 /// What was seen of the interpreter's side at one attempt.
 struct Seen {
     activity: Activity,
@@ -96,13 +103,13 @@ impl ThreadSampler {
             frames: Vec::new(),
             last_frames: Vec::new(),
             last_stack: LastStack::default(),
-            event_loop: EventLoop::default(),
+            event_loop: LoopFollower::default(),
             schedule: None,
             cpu: CpuDelta::default(),
             ran_at: Nanos(0),
             blocked: None,
+            wait: None,
             last_attachment: Attachment::Unknown,
-            step: None,
             last_time: Nanos(0),
         }
     }
@@ -125,9 +132,8 @@ impl ThreadSampler {
         let address = |python: Option<PythonThread>| python.map(|python| python.address);
         if address(self.python) != address(python) {
             self.stack = StackReader::default();
-            self.event_loop = EventLoop::default();
+            self.event_loop = LoopFollower::default();
             self.last_attachment = Attachment::Unknown;
-            self.step = None;
             self.forget_stack();
         }
         self.python = python;
@@ -159,6 +165,24 @@ impl ThreadSampler {
         Ok(self.kernel.activity(shared.descriptors, shared.memory, shared.tables)?)
     }
 
+    /// How often it was put on a CPU so far; `None` where the kernel does not count.
+    pub(super) fn turns(&self) -> Option<u64> {
+        self.kernel.schedule().ok().map(|schedule| schedule.switches)
+    }
+
+    /// Its frames: those of its last sample while it has not moved since.
+    pub(super) fn frames(&mut self, shared: &mut Shared<'_>) -> Option<Frames> {
+        let turns = self.turns();
+        let before = self.wait.filter(|_| self.blocked.is_some()).map(|(turns, _)| turns);
+        if turns.is_some() && turns == before {
+            return Some(Frames { frames: self.last_frames.clone(), turns, unmoved: true });
+        }
+        let PythonThread { address, gil, .. } = self.python?;
+        let mut frames = Vec::new();
+        self.stack.read(shared.reader, address, gil, shared.edges, &mut frames).ok()?;
+        Some(Frames { frames, turns, unmoved: false })
+    }
+
     /// Takes a sample at `time`. `before_stop` is the thread's activity before the process was
     /// stopped, when it is.
     pub(super) fn sample(
@@ -188,7 +212,10 @@ impl ThreadSampler {
                 Err(Missed::Failed(Failure::Invalid)) => continue,
                 seen => seen?,
             };
-            let event_loop = self.loop_evidence(shared, seen.interned, time);
+            let event_loop = seen
+                .interned
+                .loop_frame
+                .and_then(|at| self.event_loop.follow(shared.reader, at, self.last_time, time));
             let blocked = matches!(seen.activity, Activity::Blocked(_));
             if blocked && !stopped {
                 let after = schedule_of(&self.kernel)?;
@@ -197,6 +224,11 @@ impl ThreadSampler {
                     continue;
                 }
             }
+            let turns = witness.flatten().map(|schedule| schedule.switches);
+            self.wait = turns.filter(|_| blocked && !stopped).map(|turns| match self.wait {
+                Some(wait) if wait.0 == turns => wait,
+                _ => (turns, time),
+            });
             let sample = ThreadSample {
                 thread: self.id,
                 stack: seen.interned.stack,
@@ -204,6 +236,7 @@ impl ThreadSampler {
                 attachment: seen.attachment,
                 cpu,
                 event_loop,
+                since: self.wait.map_or(time, |(_, since)| since),
                 gil_holder: None,
             };
             // Being suspended ends without the thread's running.
@@ -332,39 +365,5 @@ impl ThreadSampler {
             Activity::Blocked(_) => false,
             _ => true,
         }
-    }
-
-    /// What the thread's event loop does.
-    fn loop_evidence(
-        &mut self,
-        shared: &Shared<'_>,
-        interned: Interned,
-        time: Nanos,
-    ) -> Option<LoopEvidence> {
-        let (frame, slots) = interned.loop_frame?;
-        let state = self.event_loop.read(shared.reader, frame, slots).ok()?;
-        Some(LoopEvidence { epoll: state.epoll, step: self.step(state, time) })
-    }
-
-    /// The step that the loop is in. A step other than the last sample's began between the two
-    /// samples, unless the loop itself says when.
-    fn step(&mut self, state: LoopState, time: Nanos) -> Option<Step> {
-        let Some(callback) = state.callback else {
-            self.step = None;
-            return None;
-        };
-        if self.step.is_none_or(|step| step.key != callback.key) {
-            let iteration = callback.iteration_started;
-            let plausible = iteration <= time && time.since(iteration) < LONGEST_STEP;
-            let exact = callback.first && plausible;
-            let earliest = if plausible { iteration.max(self.last_time) } else { self.last_time };
-            let started = match (exact, earliest) {
-                (true, _) => iteration,
-                (false, Nanos(0)) => time,
-                (false, earliest) => earliest.midpoint(time),
-            };
-            self.step = Some(Step { key: callback.key, started, exact });
-        }
-        self.step
     }
 }

@@ -5,11 +5,12 @@ use std::collections::hash_map::Entry;
 use rustc_hash::FxHashMap;
 
 use super::holders::find_holders;
+use super::locks::LockSurvey;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
 use super::woken::find_woken;
-use crate::model::{Activity, Failure, Nanos, Sample, Tables, ThreadId, Tid};
+use crate::model::{Activity, Failure, Nanos, Sample, Survey, Tables, ThreadId, Tid};
 use crate::python::{Edges, Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version, Watch};
 use crate::target::{Descriptors, Process, ProcessMemory};
 
@@ -28,6 +29,7 @@ pub(super) struct Threads {
     descriptors: Descriptors,
     symbols: Symbols,
     edges: Edges,
+    locks: LockSurvey,
     gil_waiters: FxHashMap<Gil, GilWaiters>,
     threads: Vec<ThreadSampler>,
     /// Tells when there is a new thread state; `None` when they must be listed again anyhow.
@@ -56,6 +58,7 @@ impl Threads {
             descriptors: Descriptors::new(process),
             symbols: Symbols::default(),
             edges: Edges::default(),
+            locks: LockSurvey::default(),
             gil_waiters: FxHashMap::default(),
             threads: Vec::new(),
             watch: None,
@@ -135,6 +138,19 @@ impl Threads {
         drop(stop);
     }
 
+    /// What the threads wait for that `sample`, the last one, saw blocked in locks, and who has it.
+    pub(super) fn look_at_locks(&mut self, tables: &mut Tables, sample: &Sample) -> Survey {
+        let shared = &mut Shared {
+            reader: self.python.reader(),
+            memory: &self.memory,
+            descriptors: &mut self.descriptors,
+            symbols: &mut self.symbols,
+            edges: &mut self.edges,
+            tables,
+        };
+        self.locks.look(&self.python, &mut self.threads, shared, sample)
+    }
+
     /// Follows the threads that come and go.
     fn keep_up(
         &mut self,
@@ -153,6 +169,7 @@ impl Threads {
             self.refreshed_at = now;
             if self.symbols.drop_replaced(self.python.reader()) {
                 self.edges.clear();
+                self.locks.forget();
                 self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
             }
             self.threads.iter_mut().for_each(ThreadSampler::forget_wait);

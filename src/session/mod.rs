@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use self::locks::{LockWatch, held_locks};
+use self::locks::{LockWatch, notes};
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
 use crate::model::{Attachment, Nanos, Sample, StateId, Tables, WaitNotes};
@@ -18,13 +18,18 @@ use crate::sampler::{
     own_cpu_time, raise_priority,
 };
 use crate::target::{Process, ProcessState, syscall_name};
-use crate::waits::deadlocks;
+use crate::waits::{LASTING, deadlocks, is_suspicious};
 
 /// How often a block is cut: what a crash may lose.
 const BLOCK_LENGTH: Nanos = Nanos::SECOND;
 
 /// Looks a second for a snapshot: near enough for one moment, far enough to see who moves.
 const SNAPSHOT_RATE: f64 = 1000.0;
+
+/// How long a snapshot waits to see whether what may be a deadlock lasts, a little longer than it
+/// must; and how often it samples meanwhile.
+const DEADLOCK_PATIENCE: Nanos = Nanos(LASTING.0 + 20 * Nanos::MILLISECOND.0);
+const PATIENT_RATE: f64 = 50.0;
 
 /// How to sample.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +165,7 @@ impl<'c> Session<'c> {
             free_threaded: version.free_threaded,
             gil: self.sampler.has_gil(),
             usable_cpus: process.usable_cpus(),
+            forked_from: process.forked_from(),
             rate: self.options.rate,
             threshold: self.options.threshold.into(),
             started_at: jiff::Timestamp::now().as_second(),
@@ -202,6 +208,10 @@ impl<'c> Session<'c> {
                 self.cut(observer, false)?;
             }
         };
+        // What lasts has lasted longest at the end.
+        if !matches!(ending, Ending::Target(_)) {
+            self.look_at_locks();
+        }
         self.cut(observer, true)?;
         Ok(ending)
     }
@@ -219,10 +229,29 @@ impl<'c> Session<'c> {
             }
             shown = self.shown();
         }
-        shown.waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
-        shown.deadlocks = deadlocks(&shown.waits);
+        let mut survey = self.sampler.look_at_locks(&mut self.tables, &self.sample);
+        // What only lasting proves is worth some patience.
+        if is_suspicious(&survey.waits) && self.pass(DEADLOCK_PATIENCE) {
+            survey = self.sampler.look_at_locks(&mut self.tables, &self.sample);
+            shown = self.shown();
+        }
+        shown.deadlocks = deadlocks(&survey.waits, self.sample.time);
+        shown.waits = survey.waits;
         shown.tables = self.tables.clone();
         shown
+    }
+
+    /// Samples for a while; tells whether the target lived through it.
+    fn pass(&mut self, length: Nanos) -> bool {
+        let end = Nanos(self.sample.time.0 + length.0);
+        let mut pace = Pace::new(PATIENT_RATE);
+        let never = AtomicBool::new(false);
+        while self.sample.time < end {
+            if pace.wait(&never, None).is_none_or(|tick| self.take_sample(tick).is_err()) {
+                return false;
+            }
+        }
+        true
     }
 
     /// What every thread does now, and every task.
@@ -274,6 +303,7 @@ impl<'c> Session<'c> {
             self.states.push(self.tables.states.intern(state));
         }
         self.builder.push(&self.sample, &self.states);
+        self.lock_watch.see(&self.sample);
         self.quality.samples += 1;
         self.quality.thread_samples += self.sample.threads.len() as u64;
         self.quality.rejected += self.sample.failures.len() as u64;
@@ -284,10 +314,11 @@ impl<'c> Session<'c> {
 
     fn look_at_locks(&mut self) {
         let began = monotonic_now();
-        let waits = self.sampler.lock_waits(&mut self.tables, &self.sample);
-        let held = held_locks(&waits, &self.sample, &self.states);
-        self.builder.note_waits(WaitNotes { looks: 1, held, deadlocks: deadlocks(&waits) });
-        self.lock_watch.looked(began, monotonic_now());
+        let survey = self.sampler.look_at_locks(&mut self.tables, &self.sample);
+        let deadlocks = deadlocks(&survey.waits, self.sample.time);
+        let seen = notes(&survey, deadlocks, &self.sample, &self.states, &self.tables);
+        self.builder.note_waits(seen);
+        self.lock_watch.looked(&survey, began, monotonic_now());
     }
 
     /// Cuts a block and hands it on.
@@ -295,6 +326,8 @@ impl<'c> Session<'c> {
         for thread in self.sampler.take_changed() {
             self.builder.note_thread(thread);
         }
+        let spells = self.lock_watch.take_spells();
+        self.builder.note_waits(WaitNotes { spells, ..WaitNotes::default() });
         let now = Accounts::now(&self.sampler);
         let quality = Quality {
             elapsed: now.time.since(self.since.time),

@@ -4,6 +4,7 @@ mod descriptors;
 mod elf;
 mod exports;
 mod facts;
+mod family;
 mod image;
 mod kernel;
 mod launch;

@@ -5,6 +5,8 @@
 pub(super) struct Stat {
     /// A letter.
     pub state: u8,
+    /// 0 where it is outside our namespace.
+    pub parent: i32,
     /// In clock ticks.
     pub user_time: u64,
     /// In clock ticks.
@@ -28,6 +30,7 @@ impl Stat {
         let number = |at| field(at)?.parse().ok();
         Some(Self {
             state: *field(3)?.as_bytes().first()?,
+            parent: field(4)?.parse().ok()?,
             user_time: number(14)?,
             system_time: number(15)?,
             threads: number(20)?,
@@ -48,6 +51,7 @@ mod tests {
     fn a_name_may_hold_any_bytes() {
         let expected = Stat {
             state: b'S',
+            parent: 1,
             user_time: 30,
             system_time: 40,
             threads: 9,

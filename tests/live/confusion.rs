@@ -84,10 +84,12 @@ impl Truth<'_> {
         // The thread may have had its CPU while pyconc looked and lacked it at another time.
         let computes = |cause| vec![("running", cause, 1.0), ("running", "cpu-wait", self.queued)];
         match self.class {
-            "sleep" => waits("sleep"),
-            "socket" => waits("network"),
-            "pipe" => waits("pipe"),
-            "lock" => waits("lock"),
+            "sleep" | "select" => waits("sleep"),
+            "socket" | "connect" | "datagram" => waits("network"),
+            "pipe" | "fifo" => waits("pipe"),
+            "lock" | "flock" => waits("lock"),
+            // They have nothing to do until somebody comes.
+            "accept" | "process-queue" => waits("parked"),
             "child" => waits("child"),
             "idle-loop" => waits("parked"),
             "blocked-loop" => vec![
@@ -145,7 +147,7 @@ fn matrix(version: &str, classes: &BTreeMap<String, Class>) -> String {
         let _ = write!(text, "{:>1$}", name, name.len() + 2);
     }
     for (name, class) in classes {
-        let _ = write!(text, "\n  {name:12}{:6.1}% ", 100.0 * class.right());
+        let _ = write!(text, "\n  {name:13}{:5.1}% ", 100.0 * class.right());
         let row = tags
             .iter()
             .map(|column| (column, class.tags.get(*column)))
@@ -165,7 +167,10 @@ fn broken_rules(name: &str, class: &Class) -> Option<String> {
         // A spinner waits for nothing but the GIL, and all of them spin before pyconc looks.
         "gil" if samples("idle-waiting") > 0 => Some("a GIL waiter was called idle".into()),
         // Each of these enters the kernel once, before pyconc looks, and never comes back.
-        "sleep" | "socket" | "pipe" | "lock" | "child" if samples("running") > 0 => {
+        "sleep" | "socket" | "pipe" | "lock" | "child" | "connect" | "datagram" | "accept"
+        | "fifo" | "flock" | "process-queue" | "select"
+            if samples("running") > 0 =>
+        {
             Some(format!("a thread that waits ({name}) was called running"))
         }
         _ => None,
@@ -178,7 +183,7 @@ fn threads_are_seen_to_do_what_they_do() {
     let mut wrong = Vec::new();
     for python in pythons::all() {
         let mut classes = BTreeMap::new();
-        for mode in ["waits", "gil", "python"] {
+        for mode in ["waits", "more", "gil", "python"] {
             measure(python, mode, &mut classes);
         }
         say(&matrix(&python.version, &classes));

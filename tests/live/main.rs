@@ -10,6 +10,7 @@ mod errors;
 mod examples;
 mod gentle;
 mod gil;
+mod holders;
 mod locks;
 mod machine;
 mod program;

@@ -1,12 +1,13 @@
 """Deadlocks of all kinds: `deadlocks.py KIND` makes one.
 
-Says `{"rings": [[names of the threads that wait for each other], ...], "lines": [line, ...]}` (the
-lines are those that wait, of the first ring) and `ready` when it is there.
+Says `{"pid": where it is, "rings": [[names of the threads that wait for each other], ...], "lines":
+[line, ...]}` (the lines are those that wait, of the first ring) and `ready` when it is there.
 """
 
 import concurrent.futures
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -179,20 +180,102 @@ def managers():
     return [["manager", "stack"]], [line_after(by_manager, 3), line_after(by_stack, 4)]
 
 
-def run_counts():
+def transfer_by_call(source, target):
+    source.lock.acquire()
+    try:
+        both.wait()
+        target.lock.acquire()
+        try:
+            pass
+        finally:
+            target.lock.release()
+    finally:
+        source.lock.release()
+
+
+def called():
+    one, two = Account(), Account()
+    start("one", transfer_by_call, one, two)
+    start("two", transfer_by_call, two, one)
+    return [["one", "two"]], [line_after(transfer_by_call, 4)] * 2
+
+
+def abandoned():
+    """As `orphan`, with a lock that does not know its owner."""
+    taken = threading.Event()
+
+    def wait():
+        taken.wait()
+        with b:
+            pass
+
+    start("heir", wait)
+    owner = start("owner", b.acquire)
+    owner.join()
+    taken.set()
+    return [["heir"]], [line_after(wait, 2)]
+
+
+@contextlib.contextmanager
+def taken(lock):
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def by_taking(mine, other):
+    with taken(mine):
+        both.wait()
+        with other:
+            pass
+
+
+def takers():
+    start("one", by_taking, a, b)
+    start("two", by_taking, b, a)
+    return [["one", "two"]], [line_after(by_taking, 3)] * 2
+
+
+def forked():
+    """A child that was forked while another thread had the lock, which exists no more in it."""
+    held = threading.Event()
+
+    def hold():
+        with a:
+            held.set()
+            signal.pause()
+
+    def use():
+        with a:
+            pass
+
+    start("owner", hold)
+    held.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(120)
+        use()
+    return [["MainThread"]], [line_after(use, 1)], child
+
+
+def run_counts(process):
     counts = {}
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            with open("/proc/self/task/%d/schedstat" % thread.native_id) as file:
-                counts[thread.native_id] = int(file.read().split()[2])
+    for tid in os.listdir("/proc/%d/task" % process):
+        if int(tid) != threading.get_native_id():
+            # It may have ended.
+            with contextlib.suppress(OSError):
+                with open("/proc/%d/task/%s/schedstat" % (process, tid)) as file:
+                    counts[tid] = int(file.read().split()[2])
     return counts
 
 
-def wait_until_settled():
+def wait_until_settled(process):
     """Waits until no thread has run for 50 ms; for ten seconds at most."""
     before = None
     for _ in range(200):
-        counts = run_counts()
+        counts = run_counts(process)
         if counts == before:
             return
         before = counts
@@ -202,8 +285,9 @@ def wait_until_settled():
 
 # Threads inherit the mask, so that the signal ends the wait below and nothing else.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-rings, lines = globals()[sys.argv[1]]()
-wait_until_settled()
-print(json.dumps({"rings": rings, "lines": lines}))
+rings, lines, *child = globals()[sys.argv[1]]()
+process = child[0] if child else os.getpid()
+wait_until_settled(process)
+print(json.dumps({"pid": process, "rings": rings, "lines": lines}))
 print("ready", flush=True)
 signal.sigtimedwait({signal.SIGTERM}, 120)

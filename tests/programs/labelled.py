@@ -1,6 +1,6 @@
 """The ground truth: every thread does one thing only, and is named by it.
 
-    labelled.py waits|gil|python [SECONDS]
+    labelled.py waits|more|gil|python [SECONDS]
 
 Says `{"threads": {name: tid}}` and `ready` when all threads are at it. After SECONDS (60), or on
 SIGTERM, says what the threads measured of themselves and ends:
@@ -9,13 +9,17 @@ SIGTERM, says what the threads measured of themselves and ends:
 """
 
 import asyncio
+import fcntl
 import hashlib
 import json
+import multiprocessing
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -89,6 +93,34 @@ def wait_for_child(_, child):
     child.wait()
 
 
+def connect(_, address):
+    with socket.socket() as connection:
+        connection.connect(address)
+
+
+def receive(_, datagrams):
+    """What a look-up of a name does: it polls a socket for the server's answer."""
+    datagrams.settimeout(FOREVER)
+    datagrams.recv(1)
+
+
+def accept(_, listener):
+    while True:
+        listener.accept()
+
+
+def lock_file(_, file):
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def get_item(_, queue):
+    queue.get()
+
+
+def select_nothing(_):
+    select.select([], [], [], FOREVER)
+
+
 def hash_buffer(_, buffer):
     while True:
         hashlib.sha256(buffer).digest()
@@ -122,6 +154,41 @@ def start_peer(program):
     return subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+
+
+def full_listener():
+    """A listener that takes no more connections, and those that fill it."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting = []
+    for _ in range(2):
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.connect_ex(listener.getsockname())
+        waiting.append(connection)
+    return listener, waiting
+
+
+def more_waits():
+    listener, waiting = full_listener()
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    datagrams.connect(silent.getsockname())
+    folder = tempfile.TemporaryDirectory()
+    fifo = os.path.join(folder.name, "fifo")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDWR)
+    mine, theirs = (open(os.path.join(folder.name, "lock"), "w") for _ in range(2))
+    fcntl.flock(mine, fcntl.LOCK_EX)
+    return [
+        Labelled("connect", connect, listener.getsockname()),
+        Labelled("datagram", receive, datagrams),
+        Labelled("accept", accept, socket.create_server(("127.0.0.1", 0))),
+        Labelled("fifo", read_pipe, reader),
+        Labelled("flock", lock_file, theirs),
+        Labelled("process-queue", get_item, multiprocessing.get_context("fork").Queue()),
+        Labelled("select", select_nothing),
+    ], [listener, waiting, silent, folder, mine]
 
 
 def waits():
@@ -176,7 +243,7 @@ def wait_until_settled(threads):
 def main(mode, seconds):
     # Threads inherit the mask, so that the signal ends the wait below and nothing else.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threads, keep = {"waits": waits, "gil": gil, "python": python}[mode]()
+    threads, keep = {"waits": waits, "more": more_waits, "gil": gil, "python": python}[mode]()
     for each in threads:
         each.thread.start()
     wait_until_settled(threads)

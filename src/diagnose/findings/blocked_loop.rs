@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::diagnose::site::{Line, Site, common_depth, innermost_user, lines, outermost_user};
+use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::note::EVENT_LOOP_SELECTOR;
 use crate::model::{Cause, FunctionId, LabelId, StackId, StateId, ThreadId};
 use crate::profile::{Episode, ThreadProfile};
 
+use super::event_loop::{handler, selector_stacks};
 use super::{Case, Finding, Severity, evidence, heaviest};
 
 const ID: &str = "blocked-event-loop";
-
-/// The most selector stacks that are compared with a step's; a loop has one, seldom two.
-const MOST_SELECTOR_STACKS: usize = 8;
 
 /// What tells one way of blocking a loop from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,22 +71,6 @@ impl Group {
     }
 }
 
-/// The stacks with which the loop waits in its own selector.
-fn selector_stacks(case: &Case, thread: &ThreadProfile) -> Vec<StackId> {
-    let states = thread.states.keys().filter_map(|&(id, _)| case.tables().states.get(id));
-    let mut stacks: Vec<_> = states
-        .filter(|state| {
-            let note = case.tables().note(state);
-            note == Some(EVENT_LOOP_SELECTOR) || state.cause == Cause::Parked
-        })
-        .map(|state| state.stack)
-        .collect();
-    stacks.sort_unstable();
-    stacks.dedup();
-    stacks.truncate(MOST_SELECTOR_STACKS);
-    stacks
-}
-
 fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
     let state = case.tables().states.get(id)?;
     let site = innermost_user(case.tables(), state.stack);
@@ -101,25 +82,6 @@ fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
         cause: state.cause,
         note: state.note,
     })
-}
-
-/// The outermost function of the user's within the step: what the loop called.
-///
-/// The frames that a step has in common with the loop's wait in its selector are the program's
-/// start and the loop itself. A loop that was never seen waiting is told by the change of
-/// authors: the program's start, then the library that runs the loop, then the handler.
-fn handler<'a>(case: &'a Case, selectors: &[StackId], stack: StackId) -> Option<Line<'a>> {
-    let tables = case.tables();
-    let shared = selectors.iter().map(|&other| common_depth(tables, other, stack)).max();
-    if let Some(shared) = shared.filter(|&shared| shared > 0) {
-        return outermost_user(tables, stack, shared);
-    }
-    let mut all: Vec<_> = lines(tables, stack).collect();
-    all.reverse();
-    let mut inner = all.iter().skip_while(|line| !line.is_user());
-    let outermost = inner.clone().next().copied();
-    let within_loop = inner.by_ref().skip_while(|line| line.is_user()).find(|line| line.is_user());
-    within_loop.copied().or(outermost)
 }
 
 fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {

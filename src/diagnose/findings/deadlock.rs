@@ -21,9 +21,10 @@ fn finding(case: &Case, seen: &SeenDeadlock) -> Finding {
     let threads = (deadlock.ring.len() + deadlock.victims.len()) as u64;
     let one = <&[_; 1]>::try_from(&deadlock.ring[..]).ok().map(|[one]| one);
     let wait = |wait| wait_value(tables, deadlock, wait);
+    let name = name(tables, deadlock);
     Finding {
         id: ID,
-        name: name(tables, deadlock),
+        name: if deadlock.certain { name } else { format!("{name}, likely") },
         severity: Severity::Error,
         share: rounded(ratio(length, case.load.totals.elapsed).min(1.0)),
         seconds: rounded(length * threads as f64),
@@ -36,7 +37,8 @@ fn finding(case: &Case, seen: &SeenDeadlock) -> Finding {
             ("count_of", "threads that wait for ever".into()),
             ("ring", deadlock.ring.iter().map(wait).collect()),
             ("victims", deadlock.victims.iter().map(wait).collect()),
-            ("story", story(tables, deadlock).into()),
+            ("certain", deadlock.certain.into()),
+            ("story", story(case, deadlock).into()),
         ]),
         advice: advice(deadlock).to_owned(),
     }
@@ -67,10 +69,12 @@ fn next_owner<'a>(deadlock: &Deadlock, wait: &'a LockWait) -> Option<&'a LockOwn
 }
 
 /// A sentence for each thread.
-fn story(tables: &Tables, deadlock: &Deadlock) -> Vec<String> {
+fn story(case: &Case, deadlock: &Deadlock) -> Vec<String> {
+    let (tables, forked_from) = (case.tables(), case.profile.meta.forked_from);
     let sentence = |wait: &LockWait| {
         let owner = next_owner(deadlock, wait).or(wait.owners.first());
-        let owner = owner.map(|owner| format!(", {}", owner_words(tables, wait, owner)));
+        let owner =
+            owner.map(|owner| format!(", {}", owner_words(tables, wait, owner, forked_from)));
         let name = name_of(tables, wait.thread);
         format!("{name} {}{}.", wait_words(tables, wait), owner.unwrap_or_default())
     };

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::locks::site_of;
+use crate::diagnose::locks::{lock_words, site_of};
 use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::{Cause, HeldLock, LockKind};
+use crate::model::{Cause, Holder, LockKind, LockSight};
 
 use super::{Case, Finding, Severity, evidence};
 
@@ -52,27 +52,34 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     HABITS.iter().flat_map(|habit| of_habit(case, habit)).collect()
 }
 
+/// The holder of a lock that threads enter, when that it has it is a fact.
+fn holder(sight: &LockSight) -> Option<Holder> {
+    let enters = matches!(sight.lock.kind, LockKind::Lock | LockKind::RLock | LockKind::Condition);
+    sight.holder.filter(|holder| enters && holder.certain)
+}
+
 fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
-    let cause_of =
-        |lock: &HeldLock| case.tables().states.get(lock.owner_state).map(|state| state.cause);
+    let state_of = |holder: Holder| case.tables().states.get(holder.state);
     // By lock and the line that took it.
-    let mut groups: BTreeMap<_, Vec<&(HeldLock, u32)>> = BTreeMap::new();
-    for seen in &case.profile.locks.held {
-        if cause_of(&seen.0).is_some_and(|cause| habit.causes.contains(&cause)) {
-            groups.entry((seen.0.object, seen.0.owner_site)).or_default().push(seen);
+    let mut groups: BTreeMap<_, Vec<(&LockSight, Holder, u32)>> = BTreeMap::new();
+    for (sight, count) in &case.profile.locks.sights {
+        let Some(holder) = holder(sight) else { continue };
+        if state_of(holder).is_some_and(|state| habit.causes.contains(&state.cause)) {
+            let group = groups.entry((sight.lock.object, holder.site)).or_default();
+            group.push((sight, holder, *count));
         }
     }
     let looks = case.profile.locks.looks;
-    let waiters = |group: &[&(HeldLock, u32)]| -> u32 { group.iter().map(|(_, it)| *it).sum() };
+    let waiters =
+        |group: &[(&LockSight, Holder, u32)]| -> u32 { group.iter().map(|(.., it)| *it).sum() };
     groups
         .into_values()
         .filter(|group| waiters(group) >= FEWEST_LOOKS)
         .filter_map(|group| {
             let count = waiters(&group);
-            let (lock, _) = group.first()?;
+            let &(sight, holder, _) = group.first()?;
             let mean = ratio(f64::from(count), f64::from(looks));
-            let states =
-                group.iter().filter_map(|(it, _)| case.tables().states.get(it.owner_state));
+            let states = group.iter().filter_map(|&(_, holder, _)| state_of(holder));
             let mut at_work: Vec<Site> = states
                 .filter_map(|state| innermost_user(case.tables(), state.stack))
                 .map(|line| line.site())
@@ -80,12 +87,12 @@ fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
             at_work.sort();
             at_work.dedup();
             let mut waiting: Vec<Site> =
-                group.iter().filter_map(|(it, _)| site_of(case.tables(), it.site?)).collect();
+                group.iter().filter_map(|(it, ..)| site_of(case.tables(), it.site?)).collect();
             waiting.sort();
             waiting.dedup();
             Some(Finding {
                 id: habit.id,
-                name: format!("{} is {} while others want it", called(lock), habit.name),
+                name: format!("{} is {} while others want it", lock_words(&sight.lock), habit.name),
                 severity: Severity::Warning,
                 share: rounded(mean.min(1.0)),
                 seconds: rounded(mean * case.load.totals.elapsed),
@@ -96,13 +103,11 @@ fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
                 evidence: evidence([
                     ("share_of", "looks at the locks".into()),
                     ("count_of", "waiters seen".into()),
-                    ("lock", lock.name.to_string().into()),
-                    ("kind", lock.kind.name().into()),
+                    ("lock", sight.lock.name.to_string().into()),
+                    ("kind", sight.lock.kind.name().into()),
                     (
                         "taken",
-                        serde_json::json!(
-                            lock.owner_site.and_then(|it| site_of(case.tables(), it))
-                        ),
+                        serde_json::json!(holder.site.and_then(|it| site_of(case.tables(), it))),
                     ),
                     ("meanwhile", serde_json::json!(at_work)),
                     ("waiting", serde_json::json!(waiting)),
@@ -111,13 +116,4 @@ fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
             })
         })
         .collect()
-}
-
-fn called(lock: &HeldLock) -> String {
-    match lock.kind {
-        LockKind::Lock | LockKind::RLock if lock.name.starts_with("_thread.") => {
-            lock.kind.name().to_owned()
-        }
-        kind => format!("{} {}", kind.name(), lock.name),
-    }
 }

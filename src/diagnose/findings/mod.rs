@@ -3,10 +3,13 @@
 mod blocked_loop;
 mod cpu_starved;
 mod deadlock;
+mod event_loop;
+mod executor_starved;
 mod gil_contention;
 mod holding_gil;
+mod lock_contention;
 mod lock_held;
-mod lock_wait;
+mod lock_on_event_loop;
 mod sequential_io;
 mod unknown;
 
@@ -84,13 +87,15 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 11] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
     holding_gil::find,
     lock_held::find,
-    lock_wait::find,
+    lock_contention::find,
+    lock_on_event_loop::find,
+    executor_starved::find,
     sequential_io::find,
     cpu_starved::find,
     unknown::find,

@@ -59,12 +59,12 @@ offsets!(/// `PyFrameObject` up to 3.10, `_PyInterpreterFrame` after.
         code, previous, instruction, localsplus, globals;
         owner, value_stack, block_count, blocks
     });
-offsets!(/// `PyCodeObject`; `local_names` is `co_varnames` up to 3.10.
+offsets!(/// `PyCodeObject`; `local_names` is `co_varnames` up to 3.10, which has the other two beside it.
 ///
 /// `local_count` is `co_nlocalsplus`, with `exceptions` from 3.11 on.
     Code {
         name, file, first_line, line_table, local_names, names, stack_size;
-        qualified_name, bytecode, bytecode_object, local_count, exceptions
+        qualified_name, bytecode, bytecode_object, local_count, exceptions, free_names, cell_names
     });
 offsets!(/// `PyFunctionObject`.
     Function { code });
@@ -104,6 +104,15 @@ pub(in crate::python) struct Opcodes {
     /// Up to 3.9, where nothing else tells the line of a `with`: those that begin one.
     #[serde(default)]
     pub enters_with: Vec<u8>,
+    /// `EXTENDED_ARG`, whose argument is the next instruction's upper byte.
+    pub extends_argument: u8,
+    /// Those that load a variable, local or global.
+    pub loads_variable: Vec<u8>,
+    /// Those that load an attribute, be it to call it.
+    pub loads_attribute: Vec<u8>,
+    /// The bits of their argument below the index of the name.
+    #[serde(default)]
+    pub name_shift: u32,
 }
 
 /// All offsets of a series, in bytes.

@@ -26,10 +26,8 @@ pub struct Holding {
 }
 
 /// A thread that works for an executor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worker {
-    /// Futures that wait in the executor's queue.
-    pub queued: Vec<Address>,
     /// Where the queue is: the workers of one executor have it in common.
     pub queue: Address,
     /// How many workers the executor has at most.
@@ -45,6 +43,8 @@ pub struct Claims {
     pub jobs: Vec<(Address, RawFrame)>,
     /// The executor that it works for.
     pub worker: Option<Worker>,
+    /// The frames of generators that are its context managers, each with the line of the `with`.
+    pub managers: Vec<(RawFrame, RawFrame)>,
 }
 
 impl<M: Memory> LockReader<'_, M> {
@@ -65,7 +65,7 @@ impl<M: Memory> LockReader<'_, M> {
                 ("concurrent.futures.thread", "_worker") => claims.worker = self.worker(*frame),
                 _ => {}
             }
-            self.hold(*frame, DEEPEST, &mut claims.holdings);
+            self.hold(*frame, DEEPEST, &mut claims);
         }
         claims.holdings.retain(|holding| !given_up.contains(&holding.lock));
         claims
@@ -87,7 +87,7 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     /// Adds what a frame holds.
-    fn hold(&self, frame: RawFrame, deeper: u32, found: &mut Vec<Holding>) {
+    fn hold(&self, frame: RawFrame, deeper: u32, found: &mut Claims) {
         let Ok(stack) = self.stack(frame) else { return };
         for slot in 0..stack.slots.len() {
             if slot < stack.live
@@ -101,26 +101,24 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     /// A generator that is iterated over holds what its own frame holds.
-    fn hold_by_iterator(&self, stack: &Stack, slot: usize, deeper: u32, found: &mut Vec<Holding>) {
+    fn hold_by_iterator(&self, stack: &Stack, slot: usize, deeper: u32, found: &mut Claims) {
         let Some(&object) = stack.slots.get(slot) else { return };
         let Some(deeper) = deeper.checked_sub(1) else { return };
         let Some(name) = self.type_name(object) else { return };
         if matches!(&*name, "generator" | "coroutine" | "async_generator") {
-            let before = found.len();
-            self.hold_by_generator(object, deeper, found);
+            let before = found.holdings.len();
+            if let Some(frame) = self.frame_of_generator(object) {
+                self.hold(frame, deeper, found);
+            }
             // Above the live part the generator may be what was there before.
             if slot >= stack.live {
-                found.iter_mut().skip(before).for_each(|holding| holding.certain = false);
+                found.holdings.iter_mut().skip(before).for_each(|holding| holding.certain = false);
             }
         }
     }
 
-    fn hold_by_generator(&self, generator: Address, deeper: u32, found: &mut Vec<Holding>) {
-        if let Ok(frame) = self.generator_frame(generator)
-            && self.is_a(frame.code, "code")
-        {
-            self.hold(frame, deeper, found);
-        }
+    fn frame_of_generator(&self, generator: Address) -> Option<RawFrame> {
+        self.generator_frame(generator).ok().filter(|frame| self.is_a(frame.code, "code"))
     }
 
     /// The context manager whose exit function is in a slot.
@@ -169,10 +167,10 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     /// Adds what a context manager holds while a frame is inside its `with`.
-    fn hold_by(&self, manager: Address, at: RawFrame, deeper: u32, found: &mut Vec<Holding>) {
+    fn hold_by(&self, manager: Address, at: RawFrame, deeper: u32, found: &mut Claims) {
         let Some(name) = self.type_name(manager) else { return };
         let Some(deeper) = deeper.checked_sub(1) else { return };
-        let mut hold = |lock, certain| found.push(Holding { lock, at, certain });
+        let mut hold = |lock, certain| found.holdings.push(Holding { lock, at, certain });
         match &*name {
             "_thread.lock" | "_thread.RLock" => hold(manager, true),
             "Condition" => {
@@ -182,8 +180,10 @@ impl<M: Memory> LockReader<'_, M> {
             }
             "Semaphore" | "BoundedSemaphore" => hold(manager, true),
             "_GeneratorContextManager" | "_AsyncGeneratorContextManager" => {
-                if let Some(generator) = self.attribute(manager, "gen") {
-                    self.hold_by_generator(generator, deeper, found);
+                let generator = self.attribute(manager, "gen");
+                if let Some(frame) = generator.and_then(|it| self.frame_of_generator(it)) {
+                    found.managers.push((frame, at));
+                    self.hold(frame, deeper, found);
                 }
             }
             "ExitStack" | "AsyncExitStack" => {
@@ -195,7 +195,7 @@ impl<M: Memory> LockReader<'_, M> {
             _ => {
                 for (_, value) in self.attributes(manager) {
                     if self.is_lock(value) {
-                        found.push(Holding { lock: value, at, certain: false });
+                        found.holdings.push(Holding { lock: value, at, certain: false });
                     }
                 }
             }
@@ -228,15 +228,19 @@ impl<M: Memory> LockReader<'_, M> {
     /// The executor whose worker runs in a frame.
     fn worker(&self, frame: RawFrame) -> Option<Worker> {
         let queue = self.local(frame, "work_queue")?;
-        let jobs = self.queued(queue).unwrap_or_default();
-        let futures = jobs.into_iter().filter_map(|job| self.attribute(job, "future"));
         // `PyWeakReference` begins with what it refers to.
         let most = self
             .local(frame, "executor_reference")
             .and_then(|reference| self.first(reference).ok())
             .and_then(|executor| self.attribute(executor, "_max_workers"))
             .and_then(|most| u64::try_from(self.reader.integer(most).ok()?).ok());
-        Some(Worker { queued: futures.collect(), queue, most })
+        Some(Worker { queue, most })
+    }
+
+    /// The futures whose jobs wait in an executor's queue.
+    pub fn queued_futures(&self, queue: Address) -> Vec<Address> {
+        let jobs = self.queued(queue).unwrap_or_default();
+        jobs.into_iter().filter_map(|job| self.attribute(job, "future")).collect()
     }
 
     /// The items of a `SimpleQueue`.

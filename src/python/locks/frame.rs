@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use super::LockReader;
 use super::exceptions::{Handler, handlers};
-use crate::model::{Address, Function};
+use super::suspects::ProtocolCall;
+use crate::model::Address;
 use crate::python::code::Code;
 use crate::python::layout::InstructionPointer;
 use crate::python::object::Invalid;
@@ -21,35 +22,36 @@ const MOST_SLOTS: u64 = 512;
 const MOST_BLOCKS: i32 = 20;
 /// `sizeof(PyTryBlock)`: three ints.
 const BLOCK_SIZE: u64 = 12;
-/// `EXTENDED_ARG`, whose argument is the next instruction's upper byte.
-const EXTENDED_ARG: u8 = 144;
+/// Instructions of one code object that are looked at.
+const MOST_UNITS: u64 = 1 << 15;
 
 /// What is known of a code object.
 #[derive(Debug)]
 pub(super) struct Facts {
-    pub function: Function,
+    pub code: Code,
     stack_size: u64,
     /// From 3.11 on: the locals before the value stack, and the handlers.
     local_count: u64,
     handlers: Vec<Handler>,
     local_names: OnceCell<Vec<String>>,
+    protocol: OnceCell<Vec<ProtocolCall>>,
 }
 
 impl Facts {
     /// The function's name without its class.
     pub(super) fn name(&self) -> &str {
-        let name = &*self.function.name;
+        let name = &*self.code.function.name;
         name.rsplit_once('.').map_or(name, |(_, last)| last)
     }
 
     /// The class in the function's qualified name.
     pub(super) fn class(&self) -> Option<&str> {
-        let (class, _) = self.function.name.rsplit_once('.')?;
+        let (class, _) = self.code.function.name.rsplit_once('.')?;
         Some(class.rsplit_once('.').map_or(class, |(_, last)| last))
     }
 
     pub(super) fn module(&self) -> &str {
-        &self.function.module
+        &self.code.function.module
     }
 }
 
@@ -65,11 +67,11 @@ pub(super) struct Stack {
 impl<M: Memory> LockReader<'_, M> {
     /// What is known of a frame's code; `None` when it cannot be read.
     pub(super) fn facts(&self, frame: RawFrame) -> Option<Rc<Facts>> {
-        if let Some(known) = self.codes.borrow().get(&frame.code) {
+        if let Some(known) = self.facts.codes.borrow().get(&frame.code) {
             return known.clone();
         }
         let facts = self.read_facts(frame.code).ok().map(Rc::new);
-        self.codes.borrow_mut().insert(frame.code, facts.clone());
+        self.facts.codes.borrow_mut().insert(frame.code, facts.clone());
         facts
     }
 
@@ -83,11 +85,12 @@ impl<M: Memory> LockReader<'_, M> {
         let table = at.exceptions.map(|offset| reader.pointer(code.offset(offset))).transpose()?;
         let table = table.map(|table| reader.bytes(table)).transpose()?;
         Ok(Facts {
-            function: Code::read(reader, code)?.function,
+            code: Code::read(reader, code)?,
             stack_size: count(at.stack_size)?,
             local_count: at.local_count.map_or(Ok(0), count)?,
             handlers: handlers(&table.unwrap_or_default()),
             local_names: OnceCell::new(),
+            protocol: OnceCell::new(),
         })
     }
 
@@ -124,7 +127,7 @@ impl<M: Memory> LockReader<'_, M> {
         let names = self.local_names(frame)?.len() as u64;
         let place = frame.address.offset(self.reader.layout.at.frame.localsplus);
         let words = self.reader.words(place, names.min(MOST_SLOTS))?;
-        Ok(words.into_iter().map(|word| self.untagged(word)).collect())
+        Ok(words.into_iter().map(|word| self.content(self.untagged(word))).collect())
     }
 
     /// A local variable that has a value.
@@ -132,7 +135,7 @@ impl<M: Memory> LockReader<'_, M> {
         let place = self.local_names(frame).ok()?.iter().position(|known| known == name)?;
         let values = frame.address.offset(self.reader.layout.at.frame.localsplus);
         let word = self.reader.word(values.offset(place as u64 * 8)).ok()?;
-        Some(self.untagged(word)).filter(|value| !value.is_null())
+        Some(self.content(self.untagged(word))).filter(|value| !value.is_null())
     }
 
     /// The names of the local variables, by their places.
@@ -141,7 +144,12 @@ impl<M: Memory> LockReader<'_, M> {
         if let Some(names) = facts.local_names.get() {
             return Ok(names.clone());
         }
-        let names = self.names(frame.code, self.reader.layout.at.code.local_names)?;
+        let at = &self.reader.layout.at.code;
+        let mut names = self.names(frame.code, at.local_names)?;
+        // Beside them up to 3.10, in this order; later all are in one tuple.
+        for more in [at.cell_names, at.free_names].into_iter().flatten() {
+            names.extend(self.names(frame.code, more)?);
+        }
         Ok(facts.local_names.get_or_init(|| names).clone())
     }
 
@@ -172,10 +180,47 @@ impl<M: Memory> LockReader<'_, M> {
         Ok(Stack { live: live.min(slots.len()), slots })
     }
 
-    /// How far a frame's instruction is from the beginning of its code, in bytes (3.11+).
-    fn offset_of(&self, frame: RawFrame) -> u64 {
-        let bytecode = self.reader.layout.at.code.bytecode.unwrap_or(0);
-        frame.instruction.wrapping_sub(frame.code.offset(bytecode).0)
+    /// How far a frame's instruction is from the beginning of its code, in bytes.
+    pub(super) fn offset_of(&self, frame: RawFrame) -> u64 {
+        match self.reader.layout.instruction {
+            InstructionPointer::Index(unit) => {
+                (frame.instruction as i64).wrapping_mul(unit).max(0) as u64
+            }
+            InstructionPointer::Pointer => {
+                let bytecode = self.reader.layout.at.code.bytecode.unwrap_or(0);
+                frame.instruction.wrapping_sub(frame.code.offset(bytecode).0)
+            }
+        }
+    }
+
+    /// A frame as it is at another offset of its code.
+    pub(super) fn at_offset(&self, frame: RawFrame, offset: u64) -> RawFrame {
+        let instruction = match self.reader.layout.instruction {
+            InstructionPointer::Index(unit) => offset / unit.unsigned_abs().max(1),
+            InstructionPointer::Pointer => {
+                frame.instruction.wrapping_sub(self.offset_of(frame)).wrapping_add(offset)
+            }
+        };
+        RawFrame { instruction, ..frame }
+    }
+
+    /// The instructions of a code object.
+    pub(super) fn bytecode(&self, code: Address) -> Result<Vec<u8>, Invalid> {
+        let (reader, at) = (self.reader, &self.reader.layout.at);
+        match (at.code.bytecode_object, at.code.bytecode) {
+            (Some(object), _) => reader.bytes(reader.pointer(code.offset(object))?),
+            (None, Some(offset)) => {
+                // `Py_SIZE` of a code object counts its instructions and their caches.
+                let units = reader.word(code.offset(at.object.size))?;
+                reader.slice(code.offset(offset), units.min(MOST_UNITS) * 2)
+            }
+            (None, None) => Err(Invalid::Not("code layout")),
+        }
+    }
+
+    /// The calls of the lock protocol in a code object.
+    pub(super) fn protocol<'f>(&self, facts: &'f Facts, code: Address) -> &'f [ProtocolCall] {
+        facts.protocol.get_or_init(|| self.protocol_calls(code).unwrap_or_default())
     }
 
     /// The blocks that a frame is in, innermost last (up to 3.10).
@@ -224,18 +269,27 @@ impl<M: Memory> LockReader<'_, M> {
             // 3.10 gives the handler the line of the `with`.
             return Some(handler);
         }
-        let bytecode = self.reader.pointer(frame.code.offset(at.code.bytecode_object?)).ok()?;
-        let bytecode = self.reader.bytes(bytecode).ok()?;
-        let mut extended = 0;
-        for (index, &[opcode, argument]) in bytecode.as_chunks::<2>().0.iter().enumerate() {
-            let argument = extended << 8 | u64::from(argument);
-            let next = (index as u64 + 1) * 2;
-            if at.opcodes.enters_with.contains(&opcode) && next + argument == handler {
-                return Some(next - 2);
-            }
-            extended = if opcode == EXTENDED_ARG { argument } else { 0 };
-        }
-        None
+        let bytecode = self.bytecode(frame.code).ok()?;
+        self.instructions(&bytecode)
+            .find(|&(offset, opcode, argument)| {
+                at.opcodes.enters_with.contains(&opcode) && offset + 2 + argument == handler
+            })
+            .map(|(offset, ..)| offset)
+    }
+
+    /// The offset, opcode and argument of each unit of some bytecode. From 3.11 on inline caches are
+    /// among them, which look like instructions.
+    pub(super) fn instructions<'b>(
+        &self,
+        bytecode: &'b [u8],
+    ) -> impl Iterator<Item = (u64, u8, u64)> + use<'b, M> {
+        let extends = self.reader.layout.at.opcodes.extends_argument;
+        let mut upper = 0;
+        bytecode.as_chunks::<2>().0.iter().enumerate().map(move |(index, &[opcode, argument])| {
+            let argument = upper << 8 | u64::from(argument);
+            upper = if opcode == extends { argument & 0xff_ffff } else { 0 };
+            (index as u64 * 2, opcode, argument)
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 //! A thread that waits for a lock is in a futex, and the word that it waits on leads to the lock:
 //! it is the semaphore that a lock object points to, or it lies in a `struct wait_entry` on the
 //! thread's own stack, beside the address of the mutex. Who has the lock is nowhere written down
-//! but for an `RLock`; a `with` leaves its exit function on the value stack of its frame.
+//! but for an `RLock`; a `with` leaves its exit function on the value stack of its frame. A call of
+//! `acquire` leaves nothing: there the code tells who may have it (see `suspects`).
 
 mod claims;
 mod exceptions;
@@ -11,6 +12,7 @@ mod frame;
 mod kind;
 mod name;
 mod objects;
+mod suspects;
 mod wait;
 
 use std::cell::RefCell;
@@ -25,19 +27,24 @@ use self::frame::Facts;
 use super::object::Reader;
 use crate::model::Address;
 
-/// Reads locks. It lives for one survey of a process: what it remembers of code and types is not
-/// looked at again.
-#[derive(Debug)]
-pub struct LockReader<'a, M> {
-    reader: Reader<'a, M>,
+/// What was learnt of code objects and types. It holds as long as none of them is replaced.
+#[derive(Debug, Default)]
+pub struct LockFacts {
     codes: RefCell<FxHashMap<Address, Option<Rc<Facts>>>>,
     types: RefCell<FxHashMap<Address, Option<Rc<str>>>>,
 }
 
+/// Reads locks.
+#[derive(Debug)]
+pub struct LockReader<'a, M> {
+    reader: Reader<'a, M>,
+    facts: &'a LockFacts,
+}
+
 impl<'a, M> LockReader<'a, M> {
-    /// A reader that remembers nothing yet.
+    /// A reader that goes on with what was learnt.
     #[must_use]
-    pub fn new(reader: Reader<'a, M>) -> Self {
-        Self { reader, codes: RefCell::default(), types: RefCell::default() }
+    pub fn new(reader: Reader<'a, M>, facts: &'a LockFacts) -> Self {
+        Self { reader, facts }
     }
 }

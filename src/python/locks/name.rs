@@ -19,7 +19,7 @@ impl<M: Memory> LockReader<'_, M> {
         by_code.unwrap_or_else(by_type)
     }
 
-    fn name_in(&self, frame: RawFrame, object: Address) -> Option<String> {
+    pub(super) fn name_in(&self, frame: RawFrame, object: Address) -> Option<String> {
         // Names in code are interned, as are the keys of namespaces: the same text is the same
         // object, and few texts have to be read.
         let names = frame.code.offset(self.reader.layout.at.code.names);

@@ -43,6 +43,11 @@ impl<M: Memory> LockReader<'_, M> {
         self.reader.pointer(object.offset(self.head() + 8))
     }
 
+    /// What a variable refers to: its value, or that of the cell that closures share.
+    pub(super) fn content(&self, value: Address) -> Address {
+        if self.is_a(value, "cell") { self.first(value).unwrap_or(Address::NULL) } else { value }
+    }
+
     /// The name of an object's type; `None` for what is no object.
     pub(super) fn type_name(&self, object: Address) -> Option<Rc<str>> {
         // Objects are aligned; the first page is never mapped.
@@ -50,7 +55,7 @@ impl<M: Memory> LockReader<'_, M> {
             return None;
         }
         let r#type = self.reader.type_of(object).ok()?;
-        if let Some(known) = self.types.borrow().get(&r#type) {
+        if let Some(known) = self.facts.types.borrow().get(&r#type) {
             return known.clone();
         }
         let is_type = |r#type| self.reader.type_of(r#type).is_ok_and(|meta| !meta.is_null());
@@ -58,7 +63,7 @@ impl<M: Memory> LockReader<'_, M> {
             .filter(|r#type| is_type(*r#type))
             .and_then(|r#type| self.reader.type_name(r#type).ok())
             .map(Rc::from);
-        self.types.borrow_mut().insert(r#type, name.clone());
+        self.facts.types.borrow_mut().insert(r#type, name.clone());
         name
     }
 
@@ -126,8 +131,7 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     fn awaited_in_attributes(&self, object: Address, keys: Keys, depth: u32) -> Option<Address> {
-        let name = self.type_name(object)?;
-        if PLAIN.contains(&&*name) || name.starts_with("_thread.") {
+        if self.is_plain(object) {
             return None;
         }
         let attributes = self.attributes(object);
@@ -143,6 +147,12 @@ impl<M: Memory> LockReader<'_, M> {
             .iter()
             .filter(|(name, _)| has_locks(name))
             .find_map(|(_, value)| self.awaited_in_attributes(*value, keys, deeper))
+    }
+
+    /// Whether an object is none whose attributes are worth a look.
+    pub(super) fn is_plain(&self, object: Address) -> bool {
+        let name = self.type_name(object);
+        name.is_none_or(|name| PLAIN.contains(&&*name) || name.starts_with("_thread."))
     }
 
     /// The attributes of an instance: their names and values.

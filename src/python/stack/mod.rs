@@ -80,6 +80,8 @@ pub struct StackReader {
     holder: u64,
     /// The stack that was read last.
     last: Vec<RawFrame>,
+    /// The head behind which the last reading found no frames.
+    empty_behind: Option<u64>,
     /// Which frames of the stack that is being read were the same both times.
     agreed: Vec<bool>,
     spans: Vec<Span>,
@@ -164,9 +166,15 @@ impl StackReader {
                 }
             }
             let agreement = self.agreement(reader.layout, frames);
+            let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
+            // What has no edges can have none that is wrong, and a frame that is being made may look
+            // like the last of all: that there is none must be seen again.
+            if frames.is_empty() && !self.is_empty_again(unmoved.then_some(before.frame)) {
+                torn += 1;
+                continue;
+            }
             let possible = edges.are_known(&self.last, frames) || {
                 let agreed = |frame| self.agreed.get(frame).copied().unwrap_or(false);
-                let unmoved = (before.frame, before.holder) == (after.frame, after.holder);
                 let whole = unmoved && agreement == Agreement::Whole;
                 // Of a thread that moved, frames that have returned may be among those that agree.
                 let names = |caller, callee| names(reader, caller, callee);
@@ -182,6 +190,13 @@ impl StackReader {
             torn += 1;
         }
         Err(Failure::Torn)
+    }
+
+    /// Whether the last reading found no frames behind the same head; `head` is `None` when the thread
+    /// moved during this one.
+    fn is_empty_again(&mut self, head: Option<u64>) -> bool {
+        let before = std::mem::replace(&mut self.empty_behind, head);
+        head.is_some() && head == before
     }
 
     fn forget_places(&mut self) {

@@ -1,0 +1,78 @@
+//! `executor-starved`: jobs wait for workers that themselves do nothing but wait.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::locks::site_of;
+use crate::diagnose::words::{ratio, rounded};
+use crate::model::ExecutorSight;
+
+use super::{Case, Finding, Severity, evidence};
+
+const ID: &str = "executor-starved";
+
+/// From how many looks on anything is said.
+const FEWEST_LOOKS: u32 = 3;
+/// At which share of the looks all workers must have been at a job while more jobs waited.
+const MATERIAL: f64 = 0.3;
+/// Which share of the workers must wait then. Where they compute, more of them would not help.
+const WAITING: f64 = 0.7;
+
+#[derive(Default)]
+struct Full {
+    looks: u32,
+    queued: u64,
+    waiting: u64,
+    at_work: u64,
+    sight: Option<ExecutorSight>,
+}
+
+pub(super) fn find(case: &Case) -> Vec<Finding> {
+    let looks = case.profile.locks.looks;
+    let mut executors: BTreeMap<u64, Full> = BTreeMap::new();
+    for (sight, (count, queued)) in &case.profile.locks.full_executors {
+        let full = executors.entry(sight.queue).or_default();
+        full.looks += count;
+        full.queued += queued;
+        full.waiting += u64::from(sight.waiting) * u64::from(*count);
+        full.at_work += sight.workers.len() as u64 * u64::from(*count);
+        full.sight = Some(sight.clone());
+    }
+    let mut found = Vec::new();
+    for full in executors.into_values() {
+        let Some(sight) = &full.sight else { continue };
+        let share = ratio(f64::from(full.looks), f64::from(looks));
+        let waiting = ratio(full.waiting as f64, full.at_work as f64);
+        let stuck = sight.workers.iter().all(|worker| case.is_deadlocked(*worker));
+        if full.looks < FEWEST_LOOKS || share < MATERIAL || waiting < WAITING || stuck {
+            continue;
+        }
+        let workers = sight.workers.len();
+        let name = sight.workers.first().and_then(|worker| case.thread_name(*worker));
+        let pool = name.as_deref().map_or("", |name| name.rsplit_once('_').map_or(name, |it| it.0));
+        let queued = ratio(full.queued as f64, f64::from(full.looks));
+        found.push(Finding {
+            id: ID,
+            name: format!("jobs wait for the {workers} workers of {pool}, which wait themselves"),
+            severity: Severity::Warning,
+            share: rounded(share),
+            seconds: rounded(share * case.load.totals.elapsed),
+            count: u64::from(full.looks),
+            site: sight.site.and_then(|site| site_of(case.tables(), site)),
+            thread: None,
+            task: None,
+            evidence: evidence([
+                ("share_of", "looks at the executor".into()),
+                ("count_of", "looks that found no free worker and jobs in the queue".into()),
+                ("workers", workers.into()),
+                ("mean_queued", rounded(queued).into()),
+                ("waiting_share", rounded(waiting).into()),
+            ]),
+            advice: ADVICE.to_owned(),
+        });
+    }
+    found
+}
+
+const ADVICE: &str = "The workers wait and leave the CPU free: give the executor more of them \
+    (max_workers), a limit of time to what they wait for, or an executor of its own to what waits \
+    longest. Where they wait for jobs of the same executor, chain the jobs instead.";
