@@ -7,9 +7,14 @@ mod wait;
 use std::borrow::Cow;
 
 use crate::catalog::{Catalog, Matcher, Query};
-use crate::model::{Activity, Cause, LabelId, State, Tables, Tag, ThreadSample, note};
+use rustc_hash::FxHashMap;
+
+use crate::model::{
+    Activity, Cause, LabelId, LockKind, StackId, State, Tables, Tag, ThreadSample, note,
+};
 
 use self::judge::judge;
+use self::judgement::Judgement;
 
 /// The name of a system call's number on the target's machine.
 pub type SyscallName = fn(i64) -> Option<&'static str>;
@@ -19,6 +24,9 @@ pub type SyscallName = fn(i64) -> Option<&'static str>;
 pub struct Classifier<'c> {
     matcher: Matcher<'c>,
     syscall_name: SyscallName,
+    /// What threads with a stack were last known to wait for in a futex: a short wait is over before
+    /// anybody can look at it.
+    awaited: FxHashMap<StackId, LockKind>,
 }
 
 impl<'c> Classifier<'c> {
@@ -26,7 +34,7 @@ impl<'c> Classifier<'c> {
     /// the names by which the catalogue calls system calls.
     #[must_use]
     pub fn new(catalog: &'c Catalog, syscall_name: SyscallName) -> Self {
-        Self { matcher: Matcher::new(catalog), syscall_name }
+        Self { matcher: Matcher::new(catalog), syscall_name, awaited: FxHashMap::default() }
     }
 
     /// What a thread did at a sample. `tables` must be the same at each call; they may have grown.
@@ -35,7 +43,10 @@ impl<'c> Classifier<'c> {
             Activity::Blocked(wait) => (self.syscall_name)(wait.syscall),
             _ => None,
         };
-        let judgement = judge(sample, syscall, tables);
+        let mut judgement = judge(sample, syscall, tables);
+        if judgement.cause == Cause::Lock && judgement.may_park && self.awaits_item(sample) {
+            judgement = Judgement::of(Cause::Parked).noted(note::QUEUE_CONSUMER);
+        }
         let query = |cause| Query { stack: sample.stack, syscall, cause };
         let parked = judgement.may_park.then(|| self.matcher.find(tables, query(Cause::Parked)));
         let (cause, probe) = match parked.flatten() {
@@ -58,6 +69,22 @@ impl<'c> Classifier<'c> {
     }
 }
 
+/// The most stacks whose waits are remembered.
+const MOST_AWAITED: usize = 1 << 14;
+
+impl Classifier<'_> {
+    /// Whether a thread waits for an item of a queue that is written in C, of which no frame tells.
+    fn awaits_item(&mut self, sample: &ThreadSample) -> bool {
+        if let Some(kind) = sample.awaits {
+            if self.awaited.len() >= MOST_AWAITED {
+                self.awaited.clear();
+            }
+            self.awaited.insert(sample.stack, kind);
+        }
+        self.awaited.get(&sample.stack) == Some(&LockKind::SimpleQueue)
+    }
+}
+
 fn tag(cause: Cause, idle: bool) -> Tag {
     let unknown = if idle { Tag::IdleWaiting } else { Tag::Running };
     cause.tag().unwrap_or(unknown)
@@ -77,8 +104,8 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::model::{
         Activity, Attachment, Cause, CpuDelta, Descriptor, DescriptorKind, Frame, Function,
-        LoopEvidence, Nanos, Operation, SocketRole, StackId, State, Step, Tables, Tag, ThreadId,
-        ThreadSample, Wait, WaitKind,
+        LockKind, LoopEvidence, Nanos, Operation, SocketRole, StackId, State, Step, Tables, Tag,
+        ThreadId, ThreadSample, Wait, WaitKind,
     };
 
     static CATALOG: LazyLock<Catalog> =
@@ -124,6 +151,7 @@ mod tests {
         cpu: CpuDelta,
         event_loop: Option<LoopEvidence>,
         descriptor: Option<DescriptorKind>,
+        awaits: Option<LockKind>,
     }
 
     impl Default for Thread {
@@ -135,6 +163,7 @@ mod tests {
                 cpu: CpuDelta::default(),
                 event_loop: None,
                 descriptor: None,
+                awaits: None,
             }
         }
     }
@@ -176,6 +205,7 @@ mod tests {
                 cpu: self.cpu,
                 event_loop: self.event_loop,
                 since: Nanos(0),
+                awaits: self.awaits,
                 gil_holder: None,
             };
             let names = |number| if number == 7 { Some("sys7") } else { None };

@@ -1,6 +1,7 @@
 //! What the sampler saw of a thread, before anybody judged it.
 
 use super::ids::{DescriptorId, Nanos, StackId, ThreadId};
+use super::lock::LockKind;
 
 /// What the kernel says that a thread does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +174,8 @@ pub struct ThreadSample {
     /// When it was first seen in the wait that it is in, without a turn on a CPU since; the sample's
     /// own time when it is in none.
     pub since: Nanos,
+    /// What it waits for in its futex, once that was looked at.
+    pub awaits: Option<LockKind>,
     /// Of a thread that waits for the GIL: the thread that had it, where one was seen to.
     pub gil_holder: Option<ThreadId>,
 }

@@ -16,3 +16,5 @@ pub const AWAITS_CONNECTION: &str = "waits for a connection";
 pub const AWAITS_INPUT: &str = "waits for input on a terminal";
 /// A signal.
 pub const AWAITS_SIGNAL: &str = "waits for a signal";
+/// A thread that waits for the next item of a queue; also the id of a probe that says more.
+pub const QUEUE_CONSUMER: &str = "queue-consumer";

@@ -339,6 +339,7 @@ mod tests {
             cpu: crate::model::CpuDelta::default(),
             event_loop: Some(LoopEvidence { epoll: Some(3), step: None }),
             since: ms(10),
+            awaits: None,
             gil_holder: None,
         });
         trace.cut();

@@ -87,6 +87,7 @@ impl Trace {
                 step: Some(Step { key, started: ms(started), exact }),
             }),
             since: ms(time),
+            awaits: None,
             gil_holder: None,
         });
         let sample = Sample { time: ms(time), threads: sampled.collect(), ..Sample::default() };

@@ -99,6 +99,7 @@ impl LegacySampler {
             cpu,
             event_loop: None,
             since: time,
+            awaits: None,
             gil_holder: None,
         })
     }

@@ -48,6 +48,20 @@ impl LockSurvey {
         self.claims.clear();
     }
 
+    /// Tells of threads in waits that were looked at what they wait for.
+    pub(super) fn tell_kinds(&self, threads: &[ThreadSampler], sample: &mut Sample) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut rest = threads.iter();
+        for taken in sample.threads.iter_mut().filter(|taken| futex_wait(taken).is_some()) {
+            let turns = rest.by_ref().find(|thread| thread.id == taken.thread);
+            let turns = turns.and_then(ThreadSampler::turns_before_wait);
+            let known = self.waiting.get(&taken.thread).filter(|it| it.turns == turns);
+            taken.awaits = known.map(|waiting| waiting.wait.kind);
+        }
+    }
+
     /// What the threads that are in a futex wait for, and the executors. `sample` is the last one.
     pub(super) fn look(
         &mut self,

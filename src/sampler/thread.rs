@@ -170,11 +170,15 @@ impl ThreadSampler {
         self.kernel.schedule().ok().map(|schedule| schedule.switches)
     }
 
+    /// How often it had been put on a CPU when its last sample found it in a wait.
+    pub(super) fn turns_before_wait(&self) -> Option<u64> {
+        self.wait.filter(|_| self.blocked.is_some()).map(|(turns, _)| turns)
+    }
+
     /// Its frames: those of its last sample while it has not moved since.
     pub(super) fn frames(&mut self, shared: &mut Shared<'_>) -> Option<Frames> {
         let turns = self.turns();
-        let before = self.wait.filter(|_| self.blocked.is_some()).map(|(turns, _)| turns);
-        if turns.is_some() && turns == before {
+        if turns.is_some() && turns == self.turns_before_wait() {
             return Some(Frames { frames: self.last_frames.clone(), turns, unmoved: true });
         }
         let PythonThread { address, gil, .. } = self.python?;
@@ -237,6 +241,7 @@ impl ThreadSampler {
                 cpu,
                 event_loop,
                 since: self.wait.map_or(time, |(_, since)| since),
+                awaits: None,
                 gil_holder: None,
             };
             // Being suspended ends without the thread's running.

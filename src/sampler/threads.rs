@@ -135,6 +135,7 @@ impl Threads {
         let reader = self.python.reader();
         find_woken(reader, &mut self.gil_waiters, &mut self.threads, sample);
         find_holders(&self.threads, sample);
+        self.locks.tell_kinds(&self.threads, sample);
         drop(stop);
     }
 

@@ -221,6 +221,7 @@ mod tests {
             cpu: CpuDelta::default(),
             event_loop: None,
             since: Nanos(since),
+            awaits: None,
             gil_holder: None,
         };
         let threads = since.map(taken).into_iter().collect();

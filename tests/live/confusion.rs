@@ -86,10 +86,10 @@ impl Truth<'_> {
         match self.class {
             "sleep" | "select" => waits("sleep"),
             "socket" | "connect" | "datagram" => waits("network"),
-            "pipe" | "fifo" => waits("pipe"),
+            "pipe" | "fifo" | "process-queue" => waits("pipe"),
             "lock" | "flock" => waits("lock"),
-            // They have nothing to do until somebody comes.
-            "accept" | "process-queue" => waits("parked"),
+            // It has nothing to do until somebody comes.
+            "accept" => waits("parked"),
             "child" => waits("child"),
             "idle-loop" => waits("parked"),
             "blocked-loop" => vec![
