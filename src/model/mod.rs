@@ -1,6 +1,7 @@
 //! The words that all other layers speak. Invariant: no IO, no clock, no formatting.
 
 mod cause;
+mod details;
 mod evidence;
 mod ids;
 mod lock;
@@ -11,6 +12,9 @@ mod tables;
 mod tasks;
 
 pub use self::cause::{Cause, Tag};
+pub use self::details::{
+    AwaitedChild, AwaitedDescriptor, EndRole, ProcessName, TimeLimit, WaitDetails,
+};
 pub use self::evidence::{
     Activity, Attachment, CpuDelta, Failure, LoopEvidence, Operation, Sample, Step, ThreadSample,
     Wait, WaitKind,

@@ -6,13 +6,19 @@ use serde_json::{Value, json};
 
 use super::escape;
 use super::locks::{deadlock_json, draw, wait_json};
+use super::page::wrapped;
 use super::tasks::add_tasks;
+use super::waits::{details_json, details_words};
 use crate::diagnose::locks::{owner_words, wait_words};
-use crate::model::{Descriptor, DescriptorKind, SocketRole, State, ThreadInfo};
+use crate::model::{Descriptor, DescriptorKind, SocketRole, State, Tag, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
 /// The widest text of the target that is shown.
 const WIDEST: usize = 400;
+
+/// The width of what is put into several lines, and what is before all but the first.
+const WIDTH: usize = 80;
+const CONTINUED: &str = "     ";
 
 /// Writes a snapshot for people: a line per thread with what it does and why, then its stack.
 ///
@@ -42,6 +48,7 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
                 writeln!(out, "  {}", sanitise(&text))?;
             }
         }
+        write_details(out, snapshot, thread)?;
         for (function, line) in snapshot.tables.lines_of(state.stack) {
             let file = if full_filenames { &*function.file } else { base_name(&function.file) };
             writeln!(out, "    {} ({}:{line})", sanitise(&function.name), sanitise(file))?;
@@ -56,6 +63,26 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
                 name_of(info)
             )?;
         }
+    }
+    Ok(())
+}
+
+/// Writes what more there is to say of a thread's wait, if there is.
+fn write_details(
+    out: &mut dyn Write,
+    snapshot: &Snapshot,
+    thread: &ThreadSnapshot,
+) -> io::Result<()> {
+    // How long one waits for the GIL before one asks for it again is nobody's concern.
+    let details = match snapshot.tag(thread) {
+        Some(Tag::GilContended) => None,
+        _ => snapshot.details.get(&thread.thread),
+    };
+    let words = details.and_then(|it| details_words(&snapshot.tables, snapshot.meta.pid, it));
+    let lines = words.map(|words| wrapped(&sanitise(&words), WIDTH - CONTINUED.len()));
+    for (index, line) in lines.iter().flatten().enumerate() {
+        let indent = if index == 0 { "  " } else { CONTINUED };
+        writeln!(out, "{indent}{line}")?;
     }
     Ok(())
 }
@@ -102,6 +129,7 @@ fn thread_json(
         .lines_of(state.stack)
         .map(|(function, line)| json!({ "function": function.name, "file": function.file, "line": line }))
         .collect();
+    let details = snapshot.details.get(&thread.thread);
     json!({
         "tid": info.tid,
         "name": info.name,
@@ -113,6 +141,7 @@ fn thread_json(
         "holds_gil": thread.holds_gil,
         "step_seconds": snapshot.step_length(thread).map(|length| length.seconds()),
         "lock": snapshot.wait_of(thread.thread).map(|wait| wait_json(tables, wait)),
+        "wait": details.map(|it| details_json(tables, snapshot.meta.pid, it)),
         "frames": frames,
     })
 }

@@ -12,6 +12,7 @@ mod quality;
 mod task_tree;
 mod tasks;
 mod text;
+mod waits;
 
 pub use self::dump::{dump_json, dump_text};
 pub use self::escape::sanitise;

@@ -1,6 +1,10 @@
 //! One moment of a process.
 
-use crate::model::{Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId};
+use std::collections::BTreeMap;
+
+use crate::model::{
+    Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId, WaitDetails,
+};
 
 use super::meta::Meta;
 
@@ -19,6 +23,8 @@ pub struct Snapshot {
     pub missed: Vec<ThreadId>,
     /// What the threads in locks wait for.
     pub waits: Vec<LockWait>,
+    /// What more there is to say of the waits of the threads that are still in them.
+    pub details: BTreeMap<ThreadId, WaitDetails>,
     /// Threads that wait for each other for ever.
     pub deadlocks: Vec<Deadlock>,
     /// Its event loops and tasks, when they were asked for.

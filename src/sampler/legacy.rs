@@ -1,16 +1,19 @@
 //! Processes whose interpreter py-spy reads (2.7, 3.6, 3.7): its stacks, the kernel's causes.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
 use super::process::add_thread;
 use super::schedule::{cpu_delta, schedule_of};
+use super::waits::look_at_waits;
 use crate::model::{
     Attachment, Failure, Frame, Nanos, Sample, StackId, Tables, ThreadId, ThreadSample, Tid,
+    WaitDetails,
 };
 use crate::python::{LegacyError, LegacyInterpreter, LegacyThread, Version};
-use crate::target::{Descriptors, KernelThread, Process, ProcessMemory, Schedule};
+use crate::target::{Descriptors, KernelThread, Process, ProcessMemory, Schedule, WaitInspector};
 
 /// A native thread.
 #[derive(Debug)]
@@ -71,6 +74,19 @@ impl LegacySampler {
                 sample.threads.push(taken);
             }
         }
+    }
+
+    /// What more there is to say of the waits that `sample`, the last one, saw.
+    pub(super) fn look_at_waits(
+        &mut self,
+        process: &Process,
+        tables: &mut Tables,
+        sample: &Sample,
+        idle: &[ThreadId],
+    ) -> BTreeMap<ThreadId, WaitDetails> {
+        let inspector = WaitInspector::new(process, &self.memory, &mut self.descriptors, tables);
+        let threads = self.threads.values().map(|thread| (thread.id, &thread.kernel));
+        look_at_waits(threads, sample, idle, inspector)
     }
 
     fn sample_thread(

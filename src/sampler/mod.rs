@@ -12,6 +12,7 @@ mod symbols;
 mod tasks;
 mod thread;
 mod threads;
+mod waits;
 mod woken;
 
 pub use self::pace::{Pace, Tick, monotonic_now, own_cpu_time, raise_priority};

@@ -1,8 +1,10 @@
 //! One process, whichever reader its interpreter needs.
 
+use std::collections::BTreeMap;
+
 use super::legacy::LegacySampler;
 use super::threads::Threads;
-use crate::model::{Nanos, Pid, Sample, Survey, Tables, ThreadId, ThreadInfo, Tid};
+use crate::model::{Nanos, Pid, Sample, Survey, Tables, ThreadId, ThreadInfo, Tid, WaitDetails};
 use crate::python::{Invalid, LayoutError, LegacyError, LocateError, Runtime, Version, is_legacy};
 use crate::target::{KernelThread, PauseError, Process, ProcessState};
 
@@ -165,6 +167,20 @@ impl ProcessSampler {
         match &mut self.reader {
             ThreadReader::Own(threads) => threads.look_at_locks(tables, sample),
             ThreadReader::PySpy(_) => Survey::default(),
+        }
+    }
+
+    /// What more there is to say of the waits that `sample`, the last one, saw, by thread. Of
+    /// threads that are `idle` it is not told what they watch.
+    pub fn look_at_waits(
+        &mut self,
+        tables: &mut Tables,
+        sample: &Sample,
+        idle: &[ThreadId],
+    ) -> BTreeMap<ThreadId, WaitDetails> {
+        match &mut self.reader {
+            ThreadReader::Own(it) => it.look_at_waits(&self.process, tables, sample, idle),
+            ThreadReader::PySpy(it) => it.look_at_waits(&self.process, tables, sample, idle),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Shared<'a> {
 pub(super) struct ThreadSampler {
     pub id: ThreadId,
     pub python: Option<PythonThread>,
-    kernel: KernelThread,
+    pub kernel: KernelThread,
     stack: StackReader,
     frames: Vec<RawFrame>,
     last_frames: Vec<RawFrame>,

@@ -1,5 +1,6 @@
 //! All threads of a process at one tick, by our own reader.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
@@ -9,10 +10,11 @@ use super::locks::LockSurvey;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
+use super::waits::look_at_waits;
 use super::woken::find_woken;
-use crate::model::{Activity, Failure, Nanos, Sample, Survey, Tables, ThreadId, Tid};
+use crate::model::{Activity, Failure, Nanos, Sample, Survey, Tables, ThreadId, Tid, WaitDetails};
 use crate::python::{Edges, Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version, Watch};
-use crate::target::{Descriptors, Process, ProcessMemory};
+use crate::target::{Descriptors, Process, ProcessMemory, WaitInspector};
 
 /// How often new thread states are looked for.
 const LIST_INTERVAL: Nanos = Nanos::MILLISECOND;
@@ -150,6 +152,19 @@ impl Threads {
             tables,
         };
         self.locks.look(&self.python, &mut self.threads, shared, sample)
+    }
+
+    /// What more there is to say of the waits that `sample`, the last one, saw.
+    pub(super) fn look_at_waits(
+        &mut self,
+        process: &Process,
+        tables: &mut Tables,
+        sample: &Sample,
+        idle: &[ThreadId],
+    ) -> BTreeMap<ThreadId, WaitDetails> {
+        let inspector = WaitInspector::new(process, &self.memory, &mut self.descriptors, tables);
+        let threads = self.threads.iter().map(|thread| (thread.id, &thread.kernel));
+        look_at_waits(threads, sample, idle, inspector)
     }
 
     /// Follows the threads that come and go.

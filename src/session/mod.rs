@@ -2,6 +2,7 @@
 
 mod locks;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use self::locks::{LockWatch, notes};
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
-use crate::model::{Attachment, Nanos, Sample, StateId, Tables, WaitNotes};
+use crate::model::{Attachment, Nanos, Sample, StateId, Tables, ThreadId, WaitNotes, note};
 use crate::profile::{
     AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
@@ -237,8 +238,20 @@ impl<'c> Session<'c> {
         }
         shown.deadlocks = deadlocks(&survey.waits, self.sample.time);
         shown.waits = survey.waits;
+        let idle = self.idle_loops();
+        shown.details = self.sampler.look_at_waits(&mut self.tables, &self.sample, &idle);
         shown.tables = self.tables.clone();
         shown
+    }
+
+    /// The threads whose event loop has nothing to do: it watches whatever may come.
+    fn idle_loops(&self) -> Vec<ThreadId> {
+        let is_idle = |state: &StateId| {
+            let state = self.tables.states.get(*state);
+            state.and_then(|state| self.tables.note(state)) == Some(note::EVENT_LOOP_SELECTOR)
+        };
+        let threads = self.sample.threads.iter().zip(&self.states);
+        threads.filter(|(_, state)| is_idle(state)).map(|(taken, _)| taken.thread).collect()
     }
 
     /// Samples for a while; tells whether the target lived through it.
@@ -282,6 +295,7 @@ impl<'c> Session<'c> {
             threads: threads.collect(),
             missed: self.sample.failures.iter().map(|(thread, _)| *thread).collect(),
             waits: Vec::new(),
+            details: BTreeMap::new(),
             deadlocks: Vec::new(),
             tasks: None,
         }

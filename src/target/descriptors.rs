@@ -1,6 +1,5 @@
 //! What a process's file descriptors lead to.
 
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,9 @@ use rustc_hash::FxHashMap;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::path::DecInt;
 
-use crate::model::{Descriptor, DescriptorId, DescriptorKind, SocketRole, Tables};
+use crate::model::{Descriptor, DescriptorId, DescriptorKind, Pid, SocketRole, Tables};
 
+use super::fdinfo::{self, Access, FileId};
 use super::process::Process;
 use super::sockets::Sockets;
 use super::waits::only;
@@ -101,18 +101,55 @@ impl Descriptors {
             return watched.only;
         }
         // Two lines of `tfd:` are all that matters; each has less than 100 bytes.
-        let mut text = Vec::new();
-        let file = self.process.file(&format!("fdinfo/{epoll}"));
-        let _ = file.and_then(|file| file.take(1024).read_to_end(&mut text));
-        let text = String::from_utf8_lossy(&text);
-        let only = only(text.lines().filter_map(|line| {
-            line.strip_prefix("tfd:")?.split_ascii_whitespace().next()?.parse().ok()
-        }));
+        let only = only(self.listed_by_epoll(epoll, 1024).into_iter());
         if self.epolls.len() >= MOST_KNOWN {
             self.epolls.clear();
         }
         self.epolls.insert(epoll, Watched { asked: Instant::now(), only });
         only
+    }
+
+    /// The descriptors that the first bytes of an epoll instance's account list.
+    pub(super) fn listed_by_epoll(&self, epoll: i32, bytes: u64) -> Vec<i32> {
+        let text = self.account(epoll, bytes);
+        fdinfo::values(&text, "tfd:").filter_map(|number| number.parse().ok()).collect()
+    }
+
+    /// The process that a descriptor of `pidfd_open` leads to.
+    pub(super) fn pid_of(&self, number: i32) -> Option<Pid> {
+        let text = self.account(number, fdinfo::SHORT);
+        let pid = fdinfo::values(&text, "Pid:").next()?.parse().ok()?;
+        // Neither of another namespace, which is 0, nor ended and waited for, which is -1.
+        (pid > 0).then_some(pid)
+    }
+
+    /// What a descriptor is open for.
+    pub(super) fn access(&self, number: i32) -> Option<Access> {
+        Access::of(&self.account(number, fdinfo::SHORT))
+    }
+
+    /// The text of a descriptor's link, and of a named file, which the text may not tell apart from
+    /// others, its identity.
+    pub(super) fn identity(&self, number: i32) -> Option<(Box<[u8]>, Option<FileId>)> {
+        let mut buffer = [0; libc::PATH_MAX as usize];
+        let link = self.link(number, &mut buffer).ok()?;
+        let named = link.starts_with(b"/");
+        Some((link.into(), named.then(|| self.file(number)).flatten()))
+    }
+
+    /// Which file a descriptor leads to.
+    pub(super) fn file(&self, number: i32) -> Option<FileId> {
+        FileId::of(self.folder.as_ref()?, number)
+    }
+
+    /// The sockets of the process's network namespace.
+    pub(super) fn sockets(&mut self) -> &mut Sockets {
+        &mut self.sockets
+    }
+
+    /// The first bytes of the kernel's account of a descriptor.
+    fn account(&self, number: i32, bytes: u64) -> String {
+        fdinfo::text(self.process.file(&format!("fdinfo/{number}")), bytes)
     }
 
     fn link<'a>(&self, number: i32, buffer: &'a mut [u8]) -> Result<&'a [u8], &'static str> {
@@ -149,8 +186,8 @@ impl Descriptors {
         let text = String::from_utf8_lossy(link);
         let (family, name) = text.split_once(':').unwrap_or(("", &text));
         let kind = match (family, name) {
-            ("socket", inode) => {
-                let inode = inode.trim_matches(['[', ']']).parse().unwrap_or(0);
+            ("socket", _) => {
+                let inode = socket_inode(link).unwrap_or(0);
                 return match self.sockets.kind(&self.process, inode) {
                     Some(kind) => (kind, true),
                     None => (self.kind_of_unlisted(number), false),
@@ -187,6 +224,12 @@ impl Descriptors {
             _ => DescriptorKind::File(path.into()),
         }
     }
+}
+
+/// The inode of a socket by the text of its link.
+pub(super) fn socket_inode(link: &[u8]) -> Option<u64> {
+    let inode = std::str::from_utf8(link).ok()?.strip_prefix("socket:")?;
+    inode.trim_matches(['[', ']']).parse().ok()
 }
 
 fn unknown(link: &str, reason: &str) -> DescriptorKind {

@@ -1,28 +1,26 @@
 //! What the kernel tells of a process as a whole.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use nix::unistd;
 
-use crate::model::{Nanos, Pid, Tid};
+use crate::model::{Nanos, Pid, ProcessName, Tid};
 
 use super::maps;
 use super::process::Process;
 use super::quota;
 
+/// How much of another process's command line is read, in bytes.
+const LONGEST_COMMAND: u64 = 1024;
+
 impl Process {
     /// The words of its command line; what is not UTF-8 is replaced. Empty when it cannot be read.
     #[must_use]
     pub fn command_line(&self) -> Vec<String> {
-        let bytes = self.bytes("cmdline").unwrap_or_default();
-        // A program that overwrites its title leaves a tail of zeros.
-        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        if end == 0 {
-            return Vec::new();
-        }
-        let words = bytes[..end].split(|&byte| byte == 0);
-        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+        words(&self.bytes("cmdline").unwrap_or_default())
     }
 
     /// The name that the kernel has for a thread (at most 15 bytes).
@@ -86,6 +84,33 @@ impl Process {
     pub fn owner_uid(&self) -> Option<u32> {
         self.status().ok().map(|status| status.euid)
     }
+}
+
+/// A process by its number, with its command line as far as anybody may read it; `None` when it has
+/// ended.
+pub(super) fn named(pid: Pid) -> Option<ProcessName> {
+    let read = |file: &str| {
+        let mut bytes = Vec::new();
+        let file = File::open(format!("/proc/{pid}/{file}")).ok()?;
+        file.take(LONGEST_COMMAND).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    };
+    let mut command = words(&read("cmdline")?).join(" ");
+    if command.is_empty() {
+        // A thread of the kernel, or a zombie: as `ps` shows them.
+        let name = read("comm").unwrap_or_default();
+        command = format!("[{}]", String::from_utf8_lossy(name.trim_ascii_end()));
+    }
+    Some(ProcessName { pid, command: command.into() })
+}
+
+/// The words of a command line.
+fn words(bytes: &[u8]) -> Vec<String> {
+    // A program that overwrites its title leaves a tail of zeros.
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let bytes = bytes.get(..end).unwrap_or_default();
+    let words = bytes.split(|&byte| byte == 0).filter(|_| end > 0);
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// How many CPUs the scheduler may put a process on.

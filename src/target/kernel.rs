@@ -141,6 +141,13 @@ impl KernelThread {
         call
     }
 
+    /// The call that it was blocked in when it was last asked what it does, if it still is.
+    pub(super) fn same_call(&self) -> Option<Call> {
+        let before = self.last.get()?;
+        let Report::Blocked(call) = self.report().ok()?.ok()? else { return None };
+        Some(self.restarted(call)).filter(|call| *call == before)
+    }
+
     fn run_state(&self) -> io::Result<RunState> {
         let mut buffer = [0; LINE];
         let read = self.stat.read_at(&mut buffer, 0)?;

@@ -47,7 +47,8 @@ impl Reads {
 struct Internet {
     local: SocketAddr,
     peer: SocketAddr,
-    listens: bool,
+    /// The state of a TCP socket.
+    state: Option<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -65,11 +66,54 @@ const LONGEST_LINE: u64 = 1024;
 /// Reading a table may take one part in this many of our time.
 const SHARE: u32 = 20;
 
-/// The state `LISTEN` of a TCP socket (`TCP_LISTEN` of `net/tcp_states.h`).
+/// The states of TCP sockets, from 1 on (`net/tcp_states.h`).
+const TCP_STATES: [&str; 12] = [
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
+];
+
+// Those that matter here.
+const ESTABLISHED: u8 = 1;
+const SYN_SENT: u8 = 2;
 const LISTEN: u8 = 10;
 
 /// The flag of a listening unix socket (`__SO_ACCEPTCON` of `linux/net.h`).
 const ACCEPTS: u32 = 1 << 16;
+
+impl Internet {
+    fn listens(&self) -> bool {
+        self.state == Some(LISTEN)
+    }
+
+    /// Whether this connection may still wait for this listener, on the same host, to accept it. Once
+    /// the other end is closed it has no socket either.
+    fn may_await(&self, listener: &Self) -> bool {
+        let (there, peer) = (listener.local.ip(), self.peer.ip());
+        // Any host may have a service at that port: only the loopback is surely this one.
+        let host = there == peer || (there.is_unspecified() && peer.is_loopback());
+        let opens = matches!(self.state, Some(ESTABLISHED | SYN_SENT));
+        opens && listener.listens() && host && listener.local.port() == self.peer.port()
+    }
+}
+
+/// What is at the other end of a TCP socket on the same host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partner {
+    /// The socket that it is connected to.
+    Connected(u64),
+    /// A listener that has not accepted its connection yet.
+    Listener(u64),
+}
 
 impl Sockets {
     /// What the socket `inode` of `process` is; `None` when no table has it, or has it yet.
@@ -84,6 +128,43 @@ impl Sockets {
         }
         self.refresh_internet(process);
         self.find(inode)
+    }
+
+    /// The state of a TCP socket, by the name that the kernel has for it, when it was last listed.
+    pub fn tcp_state(&self, inode: u64) -> Option<&'static str> {
+        let state = usize::from(self.internet.get(&inode)?.state?);
+        TCP_STATES.get(state.checked_sub(1)?).copied()
+    }
+
+    /// The other ends of the TCP sockets among these, as far as they are in the same network
+    /// namespace.
+    pub fn partners(&self, inodes: &[u64]) -> FxHashMap<u64, Partner> {
+        let own = |inode: &u64| {
+            let socket = self.internet.get(inode)?;
+            let connects = socket.state.is_some() && socket.peer.port() != 0;
+            connects.then_some((*inode, socket))
+        };
+        let own: Vec<_> = inodes.iter().filter_map(own).collect();
+        let by_pair: FxHashMap<_, _> =
+            own.iter().map(|(inode, socket)| ((socket.peer, socket.local), *inode)).collect();
+        let mut found = FxHashMap::default();
+        let mut listeners: FxHashMap<u64, Vec<u64>> = FxHashMap::default();
+        // A socket that nobody has, such as one that was not accepted yet, has the inode 0.
+        for (inode, socket) in self.internet.iter().filter(|(inode, _)| **inode != 0) {
+            if let Some(own) = by_pair.get(&(socket.local, socket.peer)) {
+                found.insert(*own, Partner::Connected(*inode));
+            }
+            for (own, _) in own.iter().filter(|(_, own)| own.may_await(socket)) {
+                listeners.entry(*own).or_default().push(*inode);
+            }
+        }
+        for (own, listeners) in listeners {
+            // Which of several (SO_REUSEPORT) is to accept it cannot be told.
+            if let [only] = listeners[..] {
+                found.entry(own).or_insert(Partner::Listener(only));
+            }
+        }
+        found
     }
 
     fn find(&self, inode: u64) -> Option<DescriptorKind> {
@@ -103,7 +184,7 @@ impl Sockets {
     }
 
     fn role(&self, socket: &Internet) -> SocketRole {
-        if socket.listens {
+        if socket.listens() {
             return SocketRole::Listener;
         }
         let passing = |port: u16| {
@@ -115,7 +196,7 @@ impl Sockets {
     }
 
     /// Reads the internet sockets of the process's network namespace again.
-    fn refresh_internet(&mut self, process: &Process) {
+    pub fn refresh_internet(&mut self, process: &Process) {
         self.internet_reads.take(|| {
             self.passing.get_or_insert_with(passing_ports);
             self.internet.clear();
@@ -124,7 +205,7 @@ impl Sockets {
                 let stream = name.contains("tcp");
                 self.internet.extend(rows(table, |line| parse_internet(line, stream)));
             }
-            let listeners = self.internet.values().filter(|socket| socket.listens);
+            let listeners = self.internet.values().filter(|socket| socket.listens());
             self.listening.extend(listeners.map(|socket| socket.local.port()));
         });
     }
@@ -165,7 +246,7 @@ fn parse_internet(line: &str, stream: bool) -> Option<(u64, Internet)> {
     let peer = address(fields.next()?)?;
     let state = u8::from_str_radix(fields.next()?, 16).ok()?;
     let inode = fields.nth(5)?.parse().ok()?;
-    Some((inode, Internet { local, peer, listens: stream && state == LISTEN }))
+    Some((inode, Internet { local, peer, state: stream.then_some(state) }))
 }
 
 /// `ADDRESS:PORT` in hexadecimal; the address in words of 32 bits in this machine's byte order.
@@ -212,7 +293,7 @@ fn passing_ports() -> RangeInclusive<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Internet, Sockets, parse_internet, parse_unix, rows};
+    use super::{Internet, Partner, Sockets, parse_internet, parse_unix, rows};
     use crate::model::{DescriptorKind, SocketRole};
 
     #[cfg(target_endian = "little")]
@@ -226,15 +307,15 @@ mod tests {
                3: 0100007F:1F90 zz:0000 01 0:0 0:0 0 0 0 114 1";
         let found: Vec<_> = rows(&text[..], |line| parse_internet(line, true)).collect();
         let text = |index: usize| {
-            let (inode, Internet { local, peer, listens }) = found[index];
-            (inode, local.to_string(), peer.to_string(), listens)
+            let (inode, socket) = found[index];
+            (inode, socket.local.to_string(), socket.peer.to_string(), socket.listens())
         };
         assert_eq!(found.len(), 3);
         assert_eq!(text(0), (111, "127.0.0.1:8080".into(), "0.0.0.0:0".into(), true));
         assert_eq!(text(1), (112, "127.0.0.1:8080".into(), "127.0.0.1:54321".into(), false));
         assert_eq!(text(2), (113, "[::1]:53".into(), "[::]:0".into(), true));
         let datagram = parse_internet("0: 0100007F:1F90 00000000:0000 0A 0:0 0:0 0 0 0 9", false);
-        assert!(datagram.is_some_and(|(_, socket)| !socket.listens));
+        assert!(datagram.is_some_and(|(_, socket)| !socket.listens()));
     }
 
     #[test]
@@ -255,7 +336,7 @@ mod tests {
 
     fn role(sockets: &Sockets, local: &str, peer: &str) -> SocketRole {
         let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
-        sockets.role(&Internet { local, peer, listens: false })
+        sockets.role(&Internet { local, peer, state: None })
     }
 
     #[test]
@@ -275,7 +356,7 @@ mod tests {
     fn an_unconnected_socket_has_no_peer() {
         let mut sockets = Sockets { passing: Some(32_768..=60_999), ..Sockets::default() };
         let (local, peer) = ("0.0.0.0:53".parse().unwrap(), "0.0.0.0:0".parse().unwrap());
-        sockets.internet.insert(7, Internet { local, peer, listens: false });
+        sockets.internet.insert(7, Internet { local, peer, state: None });
         let expected = DescriptorKind::Socket {
             role: SocketRole::Server,
             local: "0.0.0.0:53".into(),
@@ -283,5 +364,34 @@ mod tests {
         };
         assert_eq!(sockets.find(7), Some(expected));
         assert_eq!(sockets.find(8), None);
+    }
+
+    #[test]
+    fn the_other_end_of_a_connection_is_found_by_its_addresses() {
+        let mut sockets = Sockets::default();
+        let mut add = |inode, local: &str, peer: &str, state| {
+            let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+            sockets.internet.insert(inode, Internet { local, peer, state });
+        };
+        add(1, "127.0.0.1:40000", "127.0.0.1:80", Some(1));
+        add(2, "127.0.0.1:80", "127.0.0.1:40000", Some(8));
+        add(3, "0.0.0.0:80", "0.0.0.0:0", Some(10));
+        add(4, "127.0.0.1:40001", "127.0.0.1:80", Some(2));
+        add(5, "10.0.0.1:40002", "10.0.0.2:80", Some(1));
+        add(6, "127.0.0.1:40003", "127.0.0.1:80", None);
+        add(7, "127.0.0.1:40004", "127.0.0.1:80", Some(8));
+        add(8, "127.0.0.1:40005", "127.0.0.1:81", Some(1));
+        add(9, "127.0.0.1:81", "0.0.0.0:0", Some(10));
+        add(10, "127.0.0.1:81", "0.0.0.0:0", Some(10));
+        add(0, "127.0.0.1:80", "127.0.0.1:40001", Some(1));
+        let partners = sockets.partners(&[1, 2, 3, 4, 5, 6, 7, 8, 99]);
+        assert_eq!(partners.get(&1), Some(&Partner::Connected(2)));
+        assert_eq!(partners.get(&2), Some(&Partner::Connected(1)));
+        assert_eq!(partners.get(&4), Some(&Partner::Listener(3)));
+        assert_eq!(partners.len(), 3);
+        let states = [1, 2, 3, 4, 6].map(|inode| sockets.tcp_state(inode));
+        let names =
+            [Some("ESTABLISHED"), Some("CLOSE_WAIT"), Some("LISTEN"), Some("SYN_SENT"), None];
+        assert_eq!(states, names);
     }
 }

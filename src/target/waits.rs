@@ -4,6 +4,7 @@ use crate::model::{Address, DescriptorId, Operation, Tables, WaitKind};
 
 use super::descriptors::Descriptors;
 use super::memory::{Memory, ProcessMemory, Span};
+use super::selectors::{MOST_WATCHED, polled, selected};
 use super::syscalls::{Shape, shape};
 
 /// A system call that a thread is blocked in.
@@ -25,16 +26,10 @@ pub(super) struct Context<'a> {
 }
 
 /// The command part of a futex operation, without its flags.
-const FUTEX_COMMAND: i32 = !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
+pub(super) const FUTEX_COMMAND: i32 = !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
 
 /// `FUTEX2_PRIVATE` of `linux/futex.h`: the flag of one waiter of `futex_waitv`.
 const FUTEX2_PRIVATE: u32 = 128;
-
-/// The most descriptors of one `select`, as many as an `fd_set` has bits.
-const MOST_SELECTED: usize = libc::FD_SETSIZE;
-
-/// How many entries of a `poll` are looked at; with more it certainly watches more than one.
-const MOST_POLLED: usize = 16;
 
 /// What `call` waits for, and whether it ends by itself after some time.
 pub(super) fn decode(call: &Call, context: &mut Context) -> (WaitKind, bool) {
@@ -107,49 +102,24 @@ impl Context<'_> {
         WaitKind::Select { epoll: Some(epoll), watched: self.resolve(watched) }
     }
 
-    /// `poll` of an array of `struct pollfd { int fd; short events, revents; }`.
     fn poll(&mut self, address: u64, count: u64) -> WaitKind {
         if count == 0 {
             return WaitKind::Sleep;
         }
-        let mut bytes = [0; MOST_POLLED * 8];
-        let len = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(8);
-        let watched = bytes.get_mut(..len).and_then(|entries| {
-            let span = Span { address: Address(address), len };
-            self.memory.read(&[span], entries).ok()?;
-            let (entries, _) = entries.as_chunks::<8>();
-            let fds = entries.iter().map(|&[a, b, c, d, ..]| i32::from_ne_bytes([a, b, c, d]));
-            // The kernel passes over negative numbers.
-            only(fds.filter(|&fd| fd >= 0))
-        });
+        // With more entries than are read it certainly watches more than one.
+        let read = count <= MOST_WATCHED as u64;
+        let fds = read.then(|| polled(self.memory, address, count)).flatten();
+        let watched = fds.and_then(|fds| only(fds.into_iter()));
         WaitKind::Select { epoll: None, watched: self.resolve(watched) }
     }
 
-    /// `select` of up to three sets of bits, each of which may be missing.
     fn select(&mut self, count: u64, sets: [u64; 3]) -> WaitKind {
-        const WORDS: usize = MOST_SELECTED / 64;
-        let words = usize::try_from(count).unwrap_or(usize::MAX).min(MOST_SELECTED).div_ceil(64);
-        let mut all = [0u64; WORDS];
-        for address in sets.into_iter().filter(|&address| address != 0) {
-            let mut bytes = [0; WORDS * 8];
-            let Some(bytes) = bytes.get_mut(..words * 8) else { continue };
-            let span = Span { address: Address(address), len: bytes.len() };
-            if self.memory.read(&[span], bytes).is_err() {
-                return WaitKind::Select { epoll: None, watched: None };
-            }
-            for (word, &set) in all.iter_mut().zip(bytes.as_chunks::<8>().0) {
-                *word |= u64::from_ne_bytes(set);
-            }
-        }
-        let inside = |fd: &i32| (*fd as u64) < count;
-        let mut fds = (0..MOST_SELECTED as i32)
-            .filter(|&fd| all.get(fd as usize / 64).is_some_and(|word| word >> (fd % 64) & 1 == 1))
-            .filter(inside)
-            .peekable();
-        if fds.peek().is_none() {
+        let fds = selected(self.memory, count, sets);
+        if fds.as_ref().is_some_and(Vec::is_empty) {
             return WaitKind::Sleep;
         }
-        WaitKind::Select { epoll: None, watched: self.resolve(only(fds)) }
+        let watched = fds.and_then(|fds| only(fds.into_iter()));
+        WaitKind::Select { epoll: None, watched: self.resolve(watched) }
     }
 
     fn resolve(&mut self, fd: Option<i32>) -> Option<DescriptorId> {
@@ -339,6 +309,9 @@ mod tests {
 
     #[test]
     fn a_foreign_machine_of_arguments_reads_nothing_wrong() {
+        use crate::target::children::awaited_child;
+        use crate::target::deadlines::time_limit;
+        use crate::target::selectors::{MOST_WATCHED, watched};
         use crate::target::waits::{Call, Context, decode};
         use crate::target::{Descriptors, Process};
         let process = Process::open(std::process::id() as i32).unwrap();
@@ -352,6 +325,9 @@ mod tests {
                     Context { descriptors: &mut descriptors, memory: &memory, tables: &mut tables };
                 let (kind, _) = decode(&call, &mut context);
                 assert!(!matches!(kind, WaitKind::PageFault));
+                assert!(watched(&call, &memory, &descriptors).len() <= MOST_WATCHED);
+                time_limit(&call, &memory, || true);
+                awaited_child(&call, &process, &descriptors);
             }
         }
     }

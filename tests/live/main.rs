@@ -19,3 +19,4 @@ mod pythons;
 mod recordings;
 mod stacks;
 mod tasks;
+mod waits;
