@@ -10,7 +10,9 @@ use std::time::Duration;
 use self::locks::{LockWatch, notes};
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
-use crate::model::{Attachment, Nanos, Sample, StateId, Tables, ThreadId, WaitNotes, note};
+use crate::model::{
+    Attachment, LockWait, Nanos, Sample, StateId, Tables, ThreadId, WaitNotes, note,
+};
 use crate::profile::{
     AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
@@ -223,17 +225,28 @@ impl<'c> Session<'c> {
         let mut pace = Pace::new(SNAPSHOT_RATE);
         let never = AtomicBool::new(false);
         let mut shown = self.shown();
+        let mut lives = true;
         for _ in 0..LOOKS {
             // A target that ends meanwhile is shown as it was last.
-            if pace.wait(&never, None).is_none_or(|tick| self.take_sample(tick).is_err()) {
+            lives = pace.wait(&never, None).is_some_and(|tick| self.take_sample(tick).is_ok());
+            if !lives {
                 break;
             }
             shown = self.shown();
         }
         let mut survey = self.sampler.look_at_locks(&mut self.tables, &self.sample);
-        // What only lasting proves is worth some patience.
-        if is_suspicious(&survey.waits) && self.pass(DEADLOCK_PATIENCE) {
+        // What only lasting proves is worth some patience, as long as it lasts.
+        let began = self.sample.time;
+        let mut pace = Pace::new(PATIENT_RATE);
+        while lives
+            && self.sample.time.since(began) < DEADLOCK_PATIENCE
+            && is_suspicious(survey.waits.iter().filter(|wait| wait.since <= began))
+        {
+            lives = pace.wait(&never, None).is_some_and(|tick| self.take_sample(tick).is_ok());
             survey = self.sampler.look_at_locks(&mut self.tables, &self.sample);
+        }
+        if lives {
+            self.judge(&survey.waits);
             shown = self.shown();
         }
         shown.deadlocks = deadlocks(&survey.waits, self.sample.time);
@@ -252,19 +265,6 @@ impl<'c> Session<'c> {
         };
         let threads = self.sample.threads.iter().zip(&self.states);
         threads.filter(|(_, state)| is_idle(state)).map(|(taken, _)| taken.thread).collect()
-    }
-
-    /// Samples for a while; tells whether the target lived through it.
-    fn pass(&mut self, length: Nanos) -> bool {
-        let end = Nanos(self.sample.time.0 + length.0);
-        let mut pace = Pace::new(PATIENT_RATE);
-        let never = AtomicBool::new(false);
-        while self.sample.time < end {
-            if pace.wait(&never, None).is_none_or(|tick| self.take_sample(tick).is_err()) {
-                return false;
-            }
-        }
-        true
     }
 
     /// What every thread does now, and every task.
@@ -311,11 +311,7 @@ impl<'c> Session<'c> {
         self.sample.time = tick.time;
         self.sample.late = tick.late;
         self.sampler.sample(&mut self.tables, &mut self.sample)?;
-        self.states.clear();
-        for thread in &self.sample.threads {
-            let state = self.classifier.classify(thread, &mut self.tables);
-            self.states.push(self.tables.states.intern(state));
-        }
+        self.judge(&[]);
         self.builder.push(&self.sample, &self.states);
         self.lock_watch.see(&self.sample);
         self.quality.samples += 1;
@@ -324,6 +320,19 @@ impl<'c> Session<'c> {
         let late = self.options.rate > 0.0 && tick.late.seconds() > 0.5 / self.options.rate;
         self.quality.late += tick.skipped + u64::from(late);
         Ok(())
+    }
+
+    /// Judges the last sample; `waits` is what is known since of the waits in it.
+    fn judge(&mut self, waits: &[LockWait]) {
+        self.states.clear();
+        for taken in &mut self.sample.threads {
+            let known = waits.iter().find(|wait| wait.thread == taken.thread);
+            taken.awaits = known
+                .filter(|wait| wait.since == taken.since)
+                .map_or(taken.awaits, |it| Some(it.kind));
+            let state = self.classifier.classify(taken, &mut self.tables);
+            self.states.push(self.tables.states.intern(state));
+        }
     }
 
     fn look_at_locks(&mut self) {

@@ -36,9 +36,12 @@ pub fn deadlocks(waits: &[LockWait], now: Nanos) -> Vec<Deadlock> {
 
 /// Whether some of the waits would be a deadlock if they lasted.
 #[must_use]
-pub fn is_suspicious(waits: &[LockWait]) -> bool {
-    !knots_of(waits, false, |wait| certain(wait) || one_owner(wait)).is_empty()
-        || waits.iter().any(could_be_abandoned)
+pub fn is_suspicious<'w>(waits: impl Iterator<Item = &'w LockWait>) -> bool {
+    let waits: Vec<_> = waits.cloned().collect();
+    waits.iter().any(could_be_abandoned)
+        || knots_of(&waits, false, |wait| certain(wait) || one_owner(wait))
+            .iter()
+            .any(|knot| knot.ring.iter().any(|wait| !certain(wait)))
 }
 
 /// The knots among the waits for which `counts`.
