@@ -64,6 +64,8 @@ pub struct AwaitedDescriptor {
 pub struct WaitDetails {
     /// The system call's name.
     pub syscall: Option<&'static str>,
+    /// For how long the thread has been asleep; some waits wake up in between.
+    pub asleep: Option<Nanos>,
     /// How long it may wait.
     pub limit: Option<TimeLimit>,
     /// The child that it waits for.

@@ -10,6 +10,7 @@ use super::page::wrapped;
 use super::tasks::add_tasks;
 use super::waits::{details_json, details_words};
 use crate::diagnose::locks::{owner_words, wait_words};
+use crate::diagnose::words::{counted, seconds};
 use crate::model::{Descriptor, DescriptorKind, SocketRole, State, Tag, ThreadInfo};
 use crate::profile::{Snapshot, ThreadSnapshot};
 
@@ -42,7 +43,12 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
             summary(snapshot, thread, state)
         )?;
         if let Some(wait) = snapshot.wait_of(thread.thread) {
-            writeln!(out, "  {}", sanitise(&wait_words(&snapshot.tables, wait)))?;
+            let others = match snapshot.waiters_for(wait) {
+                0 | 1 => String::new(),
+                all => format!(", with {}", counted(all as u64 - 1, "other")),
+            };
+            let words = wait_words(&snapshot.tables, wait);
+            writeln!(out, "  {}{others}", sanitise(&words))?;
             for owner in &wait.owners {
                 let text = owner_words(&snapshot.tables, wait, owner, meta.forked_from);
                 writeln!(out, "  {}", sanitise(&text))?;
@@ -130,6 +136,13 @@ fn thread_json(
         .map(|(function, line)| json!({ "function": function.name, "file": function.file, "line": line }))
         .collect();
     let details = snapshot.details.get(&thread.thread);
+    let lock = snapshot.wait_of(thread.thread).map(|wait| {
+        let mut lock = wait_json(tables, wait);
+        if let Some(fields) = lock.as_object_mut() {
+            fields.insert("waiters".to_owned(), snapshot.waiters_for(wait).into());
+        }
+        lock
+    });
     json!({
         "tid": info.tid,
         "name": info.name,
@@ -140,7 +153,7 @@ fn thread_json(
         "descriptor": state.descriptor.and_then(|id| tables.descriptors.get(id)).map(describe),
         "holds_gil": thread.holds_gil,
         "step_seconds": snapshot.step_length(thread).map(|length| length.seconds()),
-        "lock": snapshot.wait_of(thread.thread).map(|wait| wait_json(tables, wait)),
+        "lock": lock,
         "wait": details.map(|it| details_json(tables, snapshot.meta.pid, it)),
         "frames": frames,
     })
@@ -169,6 +182,10 @@ fn summary(snapshot: &Snapshot, thread: &ThreadSnapshot, state: &State) -> Strin
     let detail: Vec<String> = detail.into_iter().flatten().collect();
     if !detail.is_empty() {
         text.push_str(&format!(" ({})", sanitise(&detail.join(", "))));
+    }
+    let asleep = snapshot.details.get(&thread.thread).and_then(|details| details.asleep);
+    if let Some(length) = asleep.filter(|_| snapshot.tag(thread) != Some(Tag::GilContended)) {
+        text.push_str(&format!(", for {}", seconds(length.seconds())));
     }
     if let Some(length) = snapshot.step_length(thread) {
         text.push_str(&format!(", in one callback for {:.3} s", length.seconds()));

@@ -6,8 +6,8 @@ use super::dump::describe;
 use super::escape::sanitise;
 use crate::diagnose::words::seconds;
 use crate::model::{
-    AwaitedChild, AwaitedDescriptor, DescriptorKind, EndRole, Pid, ProcessName, Tables, TimeLimit,
-    WaitDetails,
+    AwaitedChild, AwaitedDescriptor, DescriptorKind, EndRole, Nanos, Pid, ProcessName, Tables,
+    TimeLimit, WaitDetails,
 };
 
 /// The widest command of another process.
@@ -160,6 +160,7 @@ pub(super) fn details_json<'a>(tables: &Tables, target: Pid, details: &'a WaitDe
     });
     json!({
         "syscall": details.syscall,
+        "asleep_seconds": details.asleep.map(Nanos::seconds),
         "timeout_seconds": timeout,
         "seconds_left": left,
         "child": child,
@@ -217,6 +218,7 @@ mod tests {
         socket.tcp_state = Some("ESTABLISHED");
         let details = WaitDetails {
             syscall: Some("poll"),
+            asleep: Some(Nanos(1_500_000_000)),
             limit: Some(TimeLimit::Timeout(Nanos(30 * Nanos::SECOND.0))),
             child: None,
             selects: true,

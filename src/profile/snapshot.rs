@@ -45,6 +45,13 @@ pub struct ThreadSnapshot {
 }
 
 impl Snapshot {
+    /// How many threads wait for what `wait` is for, its own among them; 0 where that was not found.
+    #[must_use]
+    pub fn waiters_for(&self, wait: &LockWait) -> usize {
+        let same = |other: &&LockWait| (other.kind, other.object) == (wait.kind, wait.object);
+        if wait.object == 0 { 0 } else { self.waits.iter().filter(same).count() }
+    }
+
     /// What a thread waits for, when it is in a lock.
     #[must_use]
     pub fn wait_of(&self, thread: ThreadId) -> Option<&LockWait> {

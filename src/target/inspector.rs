@@ -11,6 +11,7 @@ use crate::model::{
     Wait, WaitDetails, WaitKind,
 };
 
+use super::asleep::SleepClocks;
 use super::children::{awaited_child, one_child};
 use super::deadlines::time_limit;
 use super::descriptors::{Descriptors, socket_inode};
@@ -38,6 +39,7 @@ pub struct WaitInspector<'a> {
     tables: &'a mut Tables,
     /// Whether it has our clocks.
     shares_time: OnceCell<bool>,
+    sleeps: SleepClocks<'a>,
 }
 
 /// How many descriptors' other ends are looked for.
@@ -51,7 +53,8 @@ impl<'a> WaitInspector<'a> {
         descriptors: &'a mut Descriptors,
         tables: &'a mut Tables,
     ) -> Self {
-        Self { process, memory, descriptors, tables, shares_time: OnceCell::new() }
+        let sleeps = SleepClocks::new(process);
+        Self { process, memory, descriptors, tables, shares_time: OnceCell::new(), sleeps }
     }
 
     /// What there is to say of a wait that `thread` was just seen in, without the other ends; `None`
@@ -74,6 +77,7 @@ impl<'a> WaitInspector<'a> {
         };
         Some(WaitDetails {
             syscall: syscall_name(call.number),
+            asleep: self.sleeps.asleep_for(thread.tid()),
             limit: time_limit(&call, self.memory, || {
                 *self.shares_time.get_or_init(|| self.process.shares_namespace("time"))
             }),

@@ -1,5 +1,6 @@
 //! The process as the kernel shows it. Invariant: knows no Python; the only place for `cfg(target_os)`, and for `unsafe` if ever there must be any.
 
+mod asleep;
 mod children;
 mod deadlines;
 mod descriptors;

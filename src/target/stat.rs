@@ -16,6 +16,8 @@ pub(super) struct Stat {
     pub start_time: u64,
     /// In pages.
     pub resident: u64,
+    /// The CPU that it was last on.
+    pub cpu: Option<usize>,
 }
 
 impl Stat {
@@ -24,7 +26,7 @@ impl Stat {
         // `pid (name) state …`, where the name may hold any bytes.
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().take(22).collect();
+        let fields: Vec<&str> = rest.split_ascii_whitespace().take(37).collect();
         // The manual counts from one, and the name is its second.
         let field = |number: usize| fields.get(number - 3).copied();
         let number = |at| field(at)?.parse().ok();
@@ -36,6 +38,7 @@ impl Stat {
             threads: number(20)?,
             start_time: number(22)?,
             resident: number(24)?,
+            cpu: field(39).and_then(|cpu| cpu.parse().ok()),
         })
     }
 }
@@ -57,6 +60,7 @@ mod tests {
             threads: 9,
             start_time: 555,
             resident: 77,
+            cpu: None,
         };
         assert_eq!(Stat::parse(TEXT), Some(expected));
     }

@@ -147,7 +147,7 @@ fn matrix(version: &str, classes: &BTreeMap<String, Class>) -> String {
         let _ = write!(text, "{:>1$}", name, name.len() + 2);
     }
     for (name, class) in classes {
-        let _ = write!(text, "\n  {name:13}{:5.1}% ", 100.0 * class.right());
+        let _ = write!(text, "\n  {name:14}{:5.1}% ", 100.0 * class.right());
         let row = tags
             .iter()
             .map(|column| (column, class.tags.get(*column)))

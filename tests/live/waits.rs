@@ -30,6 +30,12 @@ fn mistakes(name: &str, truth: &Value, thread: Option<&Value>) -> Vec<String> {
         (limit, left) => limit.is_none() && left.is_none(),
     };
     check("what is left", left, &truth["left"]);
+    // Where the kernel tells how long the thread has slept, that and what is left are the limit.
+    if let (Some(limit), Some(left), Some(asleep)) =
+        (truth["left"].as_f64(), seen["seconds_left"].as_f64(), seen["asleep_seconds"].as_f64())
+    {
+        check("the time asleep", (limit - left - asleep).abs() < 1.0, &truth["left"]);
+    }
     check("the child", seen["child"]["pid"] == truth["child"], &truth["child"]);
     let named = seen["child"]["command"].as_str().is_some_and(|it| it.contains("python"));
     check("the child's command", named == truth["child"].is_number(), &truth["child"]);
