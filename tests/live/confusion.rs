@@ -88,8 +88,8 @@ impl Truth<'_> {
             "socket" | "connect" | "datagram" => waits("network"),
             "pipe" | "fifo" | "process-queue" => waits("pipe"),
             "lock" | "flock" => waits("lock"),
-            // It has nothing to do until somebody comes.
-            "accept" => waits("parked"),
+            // They have nothing to do until something comes.
+            "accept" | "consumer" | "consumer-in-c" | "log-listener" => waits("parked"),
             "child" => waits("child"),
             "idle-loop" => waits("parked"),
             "blocked-loop" => vec![

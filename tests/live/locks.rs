@@ -288,6 +288,35 @@ fn a_lock_on_the_event_loop_and_a_starved_executor_are_found() {
     }
 }
 
+/// Two threads that sort one list, which a free-threaded interpreter locks for that.
+const SORTERS: &str = r#"
+import random, threading, time
+numbers = [random.random() for _ in range(300_000)]
+def sort():
+    while True:
+        numbers.sort(); numbers.reverse(); random.shuffle(numbers)
+def count():
+    while True:
+        numbers.append(0.5); numbers.pop()
+for work in [sort, count]:
+    threading.Thread(target=work, daemon=True).start()
+print("ready", flush=True)
+time.sleep(60)
+"#;
+
+#[test]
+fn an_objects_own_mutex_is_named_with_its_type() {
+    let _shared = shared();
+    for python in pythons::all().iter().filter(|python| python.free_threaded()) {
+        let program = Program::inline(python, SORTERS);
+        let report = pyconc::json(&["report", "--pid", &program.pid(), "-d", "4", "-f", "json"]);
+        let locks = report["locks"].as_array().expect("a list of locks");
+        let mutex = locks.iter().find(|lock| lock["kind"] == "object mutex");
+        let mutex = mutex.unwrap_or_else(|| panic!("{}: {locks:#?}", python.version));
+        assert_eq!(mutex["name"], "list numbers", "{}: {mutex}", python.version);
+    }
+}
+
 #[test]
 fn healthy_programs_have_no_deadlock() {
     let _shared = shared();

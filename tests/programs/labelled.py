@@ -12,8 +12,10 @@ import asyncio
 import fcntl
 import hashlib
 import json
+import logging.handlers
 import multiprocessing
 import os
+import queue
 import select
 import signal
 import socket
@@ -113,8 +115,13 @@ def lock_file(_, file):
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def get_item(_, queue):
-    queue.get()
+def get_item(_, items):
+    items.get()
+
+
+def listen_to_log(_, records):
+    listener = logging.handlers.QueueListener(records)
+    listener._monitor()
 
 
 def select_nothing(_):
@@ -188,6 +195,9 @@ def more_waits():
         Labelled("flock", lock_file, theirs),
         Labelled("process-queue", get_item, multiprocessing.get_context("fork").Queue()),
         Labelled("select", select_nothing),
+        Labelled("consumer", get_item, queue.Queue()),
+        Labelled("consumer-in-c", get_item, queue.SimpleQueue()),
+        Labelled("log-listener", listen_to_log, queue.Queue()),
     ], [listener, waiting, silent, folder, mine]
 
 

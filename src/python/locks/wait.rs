@@ -93,7 +93,14 @@ impl<M: Memory> LockReader<'_, M> {
         RawWait {
             kind,
             object,
-            name: self.name_of(frames.get(user), object),
+            name: match (kind, self.type_name(object)) {
+                // Its type says what is contended, which its name may not.
+                (LockKind::ObjectMutex, Some(r#type)) => {
+                    let name = frames.get(user).and_then(|frame| self.name_in(*frame, object));
+                    name.map_or_else(|| r#type.to_string(), |name| format!("{} {name}", r#type))
+                }
+                _ => self.name_of(frames.get(user), object),
+            },
             user,
             awaited: self.awaited_by(frames, kind, lock, object),
         }
