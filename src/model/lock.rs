@@ -142,4 +142,11 @@ impl Deadlock {
         };
         ring(self) == ring(other)
     }
+
+    /// Whether another is the very same waits.
+    #[must_use]
+    pub fn goes_on(&self, other: &Self) -> bool {
+        let since = |of: &Self| -> Vec<_> { of.ring.iter().map(|wait| wait.since).collect() };
+        self.is_same(other) && since(self) == since(other)
+    }
 }

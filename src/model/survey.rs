@@ -116,7 +116,7 @@ impl WaitNotes {
             sum.1 = sum.1.saturating_add(more.1);
         });
         for deadlock in more.deadlocks {
-            if !self.deadlocks.iter().any(|known| known.is_same(&deadlock)) {
+            if !self.deadlocks.iter().any(|known| known.goes_on(&deadlock)) {
                 self.deadlocks.push(deadlock);
             }
         }

@@ -45,6 +45,18 @@ impl Profile {
     }
 
     fn note_deadlock(&mut self, deadlock: &Deadlock, last: Nanos) {
+        // Who waits anew for the same was not waiting for ever.
+        let anew = |seen: &SeenDeadlock| {
+            !deadlock.certain && seen.deadlock.is_same(deadlock) && !seen.deadlock.goes_on(deadlock)
+        };
+        if self.deadlocks.iter().any(anew) {
+            self.deadlocks.retain(|seen| !anew(seen));
+            self.refuted.truncate(MAX_DEADLOCKS);
+            self.refuted.push(deadlock.clone());
+        }
+        if !deadlock.certain && self.refuted.iter().any(|refuted| refuted.is_same(deadlock)) {
+            return;
+        }
         if let Some(known) = self.deadlocks.iter_mut().find(|it| it.deadlock.is_same(deadlock)) {
             known.deadlock = deadlock.clone();
             known.last = last;

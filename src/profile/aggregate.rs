@@ -31,6 +31,8 @@ pub struct Profile {
     pub open_steps: FxHashMap<ThreadId, OpenStep>,
     /// Deadlocks, in the order in which they were met.
     pub deadlocks: Vec<SeenDeadlock>,
+    /// Deadlocks that seemed likely and were none.
+    pub(super) refuted: Vec<Deadlock>,
     /// Locks that had waiters; its deadlocks are those above.
     pub locks: WaitNotes,
 }

@@ -106,6 +106,10 @@ pub(in crate::python) struct Opcodes {
     pub enters_with: Vec<u8>,
     /// `EXTENDED_ARG`, whose argument is the next instruction's upper byte.
     pub extends_argument: u8,
+    /// Units of inline cache behind the load of a global.
+    pub global_caches: usize,
+    /// The same of an attribute.
+    pub attribute_caches: usize,
     /// Those that load a variable, local or global.
     pub loads_variable: Vec<u8>,
     /// Those that load an attribute, be it to call it.
