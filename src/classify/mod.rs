@@ -104,8 +104,8 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::model::{
         Activity, Attachment, Cause, CpuDelta, Descriptor, DescriptorKind, Frame, Function,
-        LockKind, LoopEvidence, Nanos, Operation, SocketRole, StackId, State, Step, Tables, Tag,
-        ThreadId, ThreadSample, Wait, WaitKind,
+        LockKind, LoopEvidence, LoopKind, Nanos, Operation, SocketRole, StackId, State, Step,
+        Tables, Tag, ThreadId, ThreadSample, Wait, WaitKind,
     };
 
     static CATALOG: LazyLock<Catalog> =
@@ -244,8 +244,9 @@ mod tests {
     }
 
     fn on_loop(epoll: Option<i32>, in_step: bool) -> Option<LoopEvidence> {
-        let step = Step { key: 1, started: Nanos(0), exact: true };
-        Some(LoopEvidence { epoll, step: in_step.then_some(step) })
+        let step = Step { key: 1, started: Nanos(0), earliest: Nanos(0), exact: true };
+        let kind = LoopKind::Asyncio;
+        Some(LoopEvidence { kind, epoll, step: in_step.then_some(step) })
     }
 
     fn cpu(elapsed: u64, ran: u64, queued: u64) -> CpuDelta {

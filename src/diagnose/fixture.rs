@@ -4,7 +4,9 @@ use crate::model::{
     Cause, Descriptor, DescriptorId, DescriptorKind, Frame, Function, LabelId, Nanos, SocketRole,
     StackId, State, StateId, Tag, ThreadId, ThreadInfo,
 };
-use crate::profile::{Episode, LoopProfile, Profile, Span, Spans, StateKind, ThreadProfile};
+use crate::profile::{
+    Episode, LoopProfile, Profile, Span, Spans, StateKind, StepEnd, ThreadProfile,
+};
 
 /// Samples of the process in each second.
 pub(crate) const RATE: u64 = 100;
@@ -132,16 +134,25 @@ impl Fixture {
         let starts = (0..self.seconds()).map(|second| second * Nanos::SECOND.0);
         let states = vec![(state, samples)];
         let episodes = starts.map(|start| Episode {
-            start: Nanos(start),
-            end: Nanos(start + length),
-            exact: true,
+            step: StepEnd {
+                thread,
+                start: Nanos(start),
+                earliest: Nanos(start),
+                first: Nanos(start),
+                seen: Nanos(start + length),
+                end: Nanos(start + length),
+                latest: Nanos(start + length),
+                exact: true,
+                ..StepEnd::default()
+            },
             states: states.clone(),
         });
         let event_loop =
             self.profile.threads[usize::from(thread)].event_loop.get_or_insert_default();
         event_loop.episodes.extend(episodes);
-        let steps = event_loop.episodes.iter().map(|episode| episode.end.since(episode.start));
-        event_loop.steps = steps.collect();
+        for episode in &event_loop.episodes {
+            event_loop.steps.add(episode.step.length());
+        }
     }
 
     fn seconds(&self) -> u64 {

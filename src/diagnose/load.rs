@@ -189,7 +189,7 @@ impl Facts {
     fn add_blocks(&mut self, profile: &Profile, thread: &ThreadProfile) {
         let mut blocked = 0.0;
         for episode in thread.event_loop.iter().flat_map(|event_loop| &event_loop.episodes) {
-            let length = episode.end.since(episode.start).seconds();
+            let length = episode.step.length().seconds();
             let own = length * (1.0 - share_elsewhere(profile, &episode.states));
             if own >= profile.meta.threshold.seconds() {
                 blocked += length;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::{Cause, Nanos, ThreadId, Tid};
-use crate::profile::{LoopProfile, Profile};
+use crate::model::{Cause, ThreadId, Tid};
+use crate::profile::Profile;
 
 use super::bootstrap::Resamples;
 use super::load::{Load, Totals};
@@ -207,85 +207,4 @@ pub(super) fn threads(profile: &Profile) -> Vec<ThreadMeasures> {
         }
     });
     measured.collect()
-}
-
-/// What an event loop did.
-#[derive(Debug, Clone, Serialize)]
-pub struct LoopMeasures {
-    /// The native id of its thread.
-    pub tid: Tid,
-    /// The name of its thread.
-    pub thread: String,
-    /// Which event loop it is; not known yet.
-    pub kind: Option<String>,
-    /// The lengths of its steps.
-    pub steps: StepLengths,
-    /// How many steps were at least as long as the threshold.
-    pub blocking_steps: u64,
-    /// Their time in seconds.
-    pub blocked_seconds: f64,
-    /// Their time by the recording's time.
-    pub blocked_share: f64,
-    /// How long a callback that becomes ready at a random moment has to wait for such a step to
-    /// end, in seconds, on average: the sum of the steps' squares by twice the recording's time.
-    pub mean_delay_seconds: f64,
-}
-
-/// Lengths of an event loop's steps in seconds, of those that some sample saw: steps shorter than
-/// the sampling interval are mostly missing, so that the true percentiles are lower.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct StepLengths {
-    /// How many were seen.
-    pub count: u64,
-    /// The length that half of them reach.
-    pub p50: f64,
-    /// The length that one in a hundred reaches.
-    pub p99: f64,
-    /// The longest.
-    pub max: f64,
-}
-
-/// The event loops that were seen.
-pub(super) fn loops(profile: &Profile) -> Vec<LoopMeasures> {
-    let with_loop =
-        profile.threads.iter().enumerate().filter_map(|(index, thread)| {
-            Some((ThreadId::from(index), thread.event_loop.as_ref()?))
-        });
-    let measured = with_loop.map(|(id, event_loop)| {
-        let info = profile.tables.thread(id);
-        let elapsed = profile.quality.elapsed.seconds();
-        let lengths = event_loop.episodes.iter().map(|episode| episode.end.since(episode.start));
-        let lengths: Vec<f64> = lengths.map(Nanos::seconds).collect();
-        let blocked: f64 = lengths.iter().sum();
-        let squares: f64 = lengths.iter().map(|length| length * length).sum();
-        LoopMeasures {
-            tid: info.map_or(0, |info| info.tid),
-            thread: info.map_or_else(String::new, |info| info.name.to_string()),
-            kind: None,
-            steps: StepLengths::of(event_loop),
-            blocking_steps: lengths.len() as u64,
-            blocked_seconds: rounded(blocked),
-            blocked_share: rounded(ratio(blocked, elapsed)),
-            mean_delay_seconds: rounded(ratio(squares, 2.0 * elapsed)),
-        }
-    });
-    measured.collect()
-}
-
-impl StepLengths {
-    fn of(event_loop: &LoopProfile) -> Self {
-        let mut sorted = event_loop.steps.clone();
-        sorted.sort_unstable();
-        // The nearest rank: a length that was really seen.
-        let rank = |share: f64| {
-            let rank = (share * sorted.len() as f64).ceil() as usize;
-            sorted.get(rank.saturating_sub(1)).map_or(0.0, |length| rounded_fine(length.seconds()))
-        };
-        Self { count: sorted.len() as u64, p50: rank(0.5), p99: rank(0.99), max: rank(1.0) }
-    }
-}
-
-/// A length in seconds, to the microsecond.
-fn rounded_fine(length: f64) -> f64 {
-    (length * 1e6).round() / 1e6
 }

@@ -1,11 +1,13 @@
 //! Verdict, findings, recommendation. Invariant: a finding always has numbers, evidence and advice.
 
 mod bootstrap;
+mod event_loop;
 mod findings;
 mod gil;
 mod load;
 mod lock_use;
 pub(crate) mod locks;
+mod loops;
 mod measures;
 mod recommendation;
 mod site;
@@ -24,7 +26,8 @@ use crate::profile::Profile;
 pub use self::findings::{Finding, Severity};
 pub use self::gil::{GilFunction, GilMeasures, GilWait};
 pub use self::lock_use::{LockHolder, LockMeasures, WaitingSite};
-pub use self::measures::{LoopMeasures, Measure, Measures, StepLengths, ThreadMeasures};
+pub use self::loops::{EpisodeMeasures, LoopMeasures, StepQuantiles};
+pub use self::measures::{Measure, Measures, ThreadMeasures};
 pub use self::recommendation::{Gain, Model, Recommendation, Rejected};
 pub use self::site::Site;
 pub use self::verdict::{Verdict, Workload};
@@ -61,7 +64,7 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     let resamples = Resamples::of(profile);
     let verdict = Verdict::of(&load, &resamples);
     let findings = findings::find(profile, catalog, &load);
-    let loops = measures::loops(profile);
+    let loops = loops::loops(profile, catalog);
     Diagnosis {
         recommendation: Recommendation::of(&load, &verdict, &findings, &loops),
         verdict,

@@ -15,6 +15,17 @@ pub struct Site {
     pub function: String,
 }
 
+impl Site {
+    /// Where a function begins.
+    pub(super) fn of(function: &Function) -> Self {
+        Self {
+            file: function.file.to_string(),
+            line: function.first_line,
+            function: function.name.to_string(),
+        }
+    }
+}
+
 /// A frame with its function at hand.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {

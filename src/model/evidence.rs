@@ -1,7 +1,10 @@
 //! What the sampler saw of a thread, before anybody judged it.
 
-use super::ids::{DescriptorId, Nanos, StackId, ThreadId};
+use serde::{Deserialize, Serialize};
+
+use super::ids::{DescriptorId, FunctionId, Nanos, StackId, ThreadId};
 use super::lock::LockKind;
+use super::tasks::LoopKind;
 
 /// What the kernel says that a thread does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,13 +135,56 @@ pub struct Step {
     pub key: u64,
     /// When the step began.
     pub started: Nanos,
+    /// When it began at the earliest; `started` itself when that is exact.
+    pub earliest: Nanos,
     /// Whether `started` is the loop's own reading of the clock and not an estimate.
     pub exact: bool,
+}
+
+/// What was learnt of a step that lasted long enough to be asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepNews {
+    /// The thread that runs the loop.
+    pub thread: ThreadId,
+    /// The step's, as in [`Step`].
+    pub key: u64,
+    /// The task that it is a step of; `None` for a plain callback, and where it could not be told.
+    pub task: Option<StepTask>,
+    /// Who is kept waiting by it.
+    pub kept: Kept,
+}
+
+/// The task that a step of an event loop belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StepTask {
+    /// Its name.
+    pub name: Box<str>,
+    /// The function that its coroutine is made from.
+    pub coroutine: Option<FunctionId>,
+}
+
+/// What an event loop would do if its step were over; the most that was seen during the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// Callbacks that are ready, those of tasks among them.
+    pub ready: u32,
+    /// Timers that are overdue; `None` where the loop does not let them be read.
+    pub overdue: Option<u32>,
+}
+
+impl Kept {
+    /// The greater numbers of both.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { ready: self.ready.max(other.ready), overdue: self.overdue.max(other.overdue) }
+    }
 }
 
 /// What the memory of a thread's running event loop says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoopEvidence {
+    /// What loop it is.
+    pub kind: LoopKind,
     /// The epoll instance of the loop's own selector.
     pub epoll: Option<i32>,
     /// The step that the loop is in; `None` when no callback runs.
@@ -191,4 +237,6 @@ pub struct Sample {
     pub threads: Vec<ThreadSample>,
     /// The threads that could not.
     pub failures: Vec<(ThreadId, Failure)>,
+    /// What was learnt of the steps that their loops are in.
+    pub steps: Vec<StepNews>,
 }

@@ -16,8 +16,8 @@ pub use self::details::{
     AwaitedChild, AwaitedDescriptor, EndRole, ProcessName, TimeLimit, WaitDetails,
 };
 pub use self::evidence::{
-    Activity, Attachment, CpuDelta, Failure, LoopEvidence, Operation, Sample, Step, ThreadSample,
-    Wait, WaitKind,
+    Activity, Attachment, CpuDelta, Failure, Kept, LoopEvidence, Operation, Sample, Step, StepNews,
+    StepTask, ThreadSample, Wait, WaitKind,
 };
 pub use self::ids::{
     Address, DescriptorId, FrameId, FunctionId, LabelId, Nanos, Pid, StackId, StateId, ThreadId,

@@ -160,6 +160,20 @@ pub struct Descriptor {
     pub kind: DescriptorKind,
 }
 
+impl Descriptor {
+    /// The name of what is at its other end: a peer's address, or a path; `None` when it has none.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        let name = match &self.kind {
+            DescriptorKind::Socket { peer, .. } => peer,
+            DescriptorKind::UnixSocket { path, .. } => path,
+            DescriptorKind::File(path) | DescriptorKind::Device(path) => path,
+            _ => return None,
+        };
+        Some(&**name).filter(|name| !name.is_empty())
+    }
+}
+
 /// What a thread did at a sample, judged. A recording's samples are ids of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct State {

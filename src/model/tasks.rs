@@ -1,6 +1,6 @@
 //! The event loops of a process and their tasks at one moment: who runs, who waits, and for whom.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ids::{Address, Nanos, StackId, Tid};
 
@@ -37,7 +37,7 @@ pub struct EventLoopInfo {
 }
 
 /// A family of event loops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoopKind {
     /// asyncio's own.

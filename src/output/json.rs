@@ -38,6 +38,8 @@ struct Target<'a> {
     gil: bool,
     recorder: &'a str,
     started_at: Option<String>,
+    /// `CLOCK_MONOTONIC` of the target at the first sample, in seconds.
+    monotonic_origin: f64,
     resident_bytes: u64,
     threshold_seconds: f64,
 }
@@ -63,6 +65,7 @@ pub fn report_json(w: &mut dyn Write, profile: &Profile, diagnosis: &Diagnosis) 
             gil: meta.gil,
             recorder: &meta.recorder,
             started_at: started_at.map(|time| time.to_string()),
+            monotonic_origin: meta.origin.seconds(),
             resident_bytes: profile.usage.resident,
             threshold_seconds: meta.threshold.seconds(),
         },

@@ -27,12 +27,13 @@ impl Profile {
 
         let times = times(block);
         self.count_spans(&times, block);
-        let ends: Ends = block.steps.iter().map(|&end| ((end.thread, end.step), end)).collect();
+        let ends: Ends =
+            block.steps.iter().map(|end| ((end.thread, end.step), end.clone())).collect();
         for lane in &block.lanes {
             self.count_lane(lane, &times, &ends);
         }
-        for &end in &block.steps {
-            self.end_step(end);
+        for end in &block.steps {
+            self.end_step(end.clone());
         }
         let last = times.last().copied().unwrap_or(block.start);
         for deadlock in &block.waits.deadlocks {
@@ -124,8 +125,8 @@ impl Profile {
             }
             thread.cpu.add(lane.cpu);
             thread.queued.add(lane.queued);
-            if lane.event_loop {
-                thread.event_loop.get_or_insert_default();
+            if let Some(kind) = lane.event_loop {
+                thread.event_loop.get_or_insert_default().kind = Some(kind);
             }
         }
     }
@@ -230,10 +231,11 @@ mod tests {
         assert_eq!(looping.states.get(&(sleep, false)), None);
         assert_eq!(looping.samples, 150);
         let event_loop = looping.event_loop.as_ref().unwrap();
-        assert_eq!(event_loop.step_count, 1);
-        assert_eq!(event_loop.steps, [Nanos(495_000_000)]);
+        assert_eq!(event_loop.steps.count(), 1);
+        assert_eq!(event_loop.steps.max().0 / 1_000_000, 495);
         let episode = &event_loop.episodes[0];
-        assert_eq!((episode.start, episode.end, episode.exact), (ms(800), ms(1295), true));
+        let step = &episode.step;
+        assert_eq!((step.start, step.end, step.exact), (ms(800), ms(1295), true));
         assert_eq!(episode.states, [(sleep, 50)]);
 
         let key = (ThreadId(0), StateKind { cause: Cause::Sleep, enters: false });
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(profile.threads[0].states.get(&(StateId(1), false)), Some(&9));
         assert_eq!(profile.by_tag().get(&Tag::EventLoopBlocking), None);
         let event_loop = profile.threads[0].event_loop.as_ref().unwrap();
-        assert_eq!(event_loop.step_count, 1);
+        assert_eq!(event_loop.steps.count(), 1);
         assert!(event_loop.episodes.is_empty());
         assert!(profile.threads[1].event_loop.is_none());
     }
@@ -337,7 +339,8 @@ mod tests {
         assert_eq!(profile.open_steps.len(), 1);
         profile.finish();
         let event_loop = profile.threads[0].event_loop.as_ref().unwrap();
-        assert_eq!(event_loop.steps, [Nanos(190_000_000); 2]);
+        assert_eq!(event_loop.steps.count(), 2);
+        assert_eq!(event_loop.steps.max().0 / 1_000_000, 190);
     }
 
     /// A block that is good as it is.

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Deadlock, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes};
+use crate::model::{
+    Cause, Deadlock, LoopKind, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes,
+};
 
+use super::block::StepEnd;
 use super::meta::{Meta, Quality, Usage};
 use super::spans::{Spans, StateKind};
+use super::step_lengths::StepLengths;
 
 /// A recording, counted: the same whether it was just made or read from a file.
 #[derive(Debug, Clone, Default)]
@@ -71,24 +75,20 @@ pub struct ThreadProfile {
 /// What an event loop did.
 #[derive(Debug, Clone, Default)]
 pub struct LoopProfile {
-    /// How many steps were seen to their end. Steps shorter than a sample's interval are mostly
-    /// not seen.
-    pub step_count: u64,
-    /// Their lengths in order of time, of the first million.
-    pub steps: Vec<Nanos>,
-    /// Steps at least as long as the threshold, in order of time, the first million.
+    /// What loop it is, as it was seen last.
+    pub kind: Option<LoopKind>,
+    /// The lengths of the steps that were seen to their end. Steps shorter than a sample's interval
+    /// are mostly not seen.
+    pub steps: StepLengths,
+    /// Steps at least as long as the threshold, in order of time, as many as are kept.
     pub episodes: Vec<Episode>,
 }
 
 /// A step that blocked its event loop.
 #[derive(Debug, Clone, Default)]
 pub struct Episode {
-    /// When it began.
-    pub start: Nanos,
-    /// When it ended.
-    pub end: Nanos,
-    /// Whether `start` is the loop's own reading of the clock.
-    pub exact: bool,
+    /// The step.
+    pub step: StepEnd,
     /// The states in which it was seen, with the number of samples, most frequent first.
     pub states: Vec<(StateId, u64)>,
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo, WaitNotes,
+    Descriptor, Frame, Function, Kept, LoopKind, Nanos, StackNode, State, StateId, StepTask,
+    ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -61,8 +62,8 @@ pub struct Lane {
     pub cpu: Nanos,
     /// Its time in run queues during the block.
     pub queued: Nanos,
-    /// Whether it ran an event loop, be it idle.
-    pub event_loop: bool,
+    /// The event loop that it ran, be it idle.
+    pub event_loop: Option<LoopKind>,
 }
 
 /// Equal states of one thread at samples that follow each other.
@@ -77,8 +78,11 @@ pub struct Run {
     pub samples: u32,
 }
 
-/// The end of a step of an event loop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A step of an event loop that has ended.
+///
+/// It lasted from `start` to `end` as far as can be told, at least from `first` (or `start`, when
+/// that is exact) to `seen`, and at most from `earliest` to `latest`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepEnd {
     /// The thread that runs the loop.
     pub thread: ThreadId,
@@ -86,10 +90,54 @@ pub struct StepEnd {
     pub step: u32,
     /// When it began.
     pub start: Nanos,
+    /// When it began at the earliest.
+    pub earliest: Nanos,
+    /// The first sample that saw it.
+    pub first: Nanos,
     /// The last sample that saw it.
     pub seen: Nanos,
     /// When it ended: half way between the last sample that saw it and the next one.
     pub end: Nanos,
+    /// When it ended at the latest.
+    pub latest: Nanos,
     /// Whether `start` is the loop's own reading of the clock.
     pub exact: bool,
+    /// The task that it was a step of, if it was and was long enough to be asked about.
+    pub task: Option<StepTask>,
+    /// Who was kept waiting by it; `None` when it was too short to be asked about.
+    pub kept: Option<Kept>,
+}
+
+impl StepEnd {
+    /// How long it lasted, as far as can be told.
+    #[must_use]
+    pub const fn length(&self) -> Nanos {
+        self.end.since(self.start)
+    }
+
+    /// How long it lasted at least.
+    #[must_use]
+    pub fn shortest(&self) -> Nanos {
+        self.seen.since(if self.exact { self.start } else { self.first })
+    }
+
+    /// How long it lasted at most.
+    #[must_use]
+    pub const fn longest(&self) -> Nanos {
+        self.latest.since(self.earliest)
+    }
+
+    /// Whether it was at least as long as a threshold. Where the samples around its ends are
+    /// further apart than `interval`, as after a pause of the sampler, only the time between those
+    /// that saw it is certain, and an innocent callback must not pay for the gap.
+    #[must_use]
+    pub fn blocks(&self, threshold: Nanos, interval: Nanos) -> bool {
+        // Half of an interval is what an estimate is wrong by when no sample is late.
+        let most = (interval.0 / 4 * 3).max(threshold.0 / 8);
+        let sharp = |doubt: Nanos| doubt.0 <= most;
+        let start =
+            if self.exact || sharp(self.first.since(self.start)) { self.start } else { self.first };
+        let end = if sharp(self.end.since(self.seen)) { self.end } else { self.seen };
+        end.since(start) >= threshold
+    }
 }

@@ -68,6 +68,11 @@ impl BlockBuilder {
                 self.open.push(thread.thread);
             }
         }
+        for news in &sample.steps {
+            if let Some(lane) = self.lanes.get_mut(usize::from(news.thread)) {
+                lane.learn(news);
+            }
+        }
         self.open.retain(|&thread| {
             let Some(lane) = self.lanes.get_mut(usize::from(thread)) else { return false };
             if !lane.covers(at.0) {
@@ -168,7 +173,7 @@ impl BlockBuilder {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{Cause, LoopEvidence, Nanos, Sample, StateId, ThreadId};
+    use crate::model::{Cause, LoopEvidence, LoopKind, Nanos, Sample, StateId, ThreadId};
     use crate::profile::fixture::{Trace, ms};
     use crate::profile::{Block, Quality, Run, StepEnd, Usage};
 
@@ -207,7 +212,7 @@ mod tests {
         assert_eq!(lanes[1].runs, [gap(1), run(1, 0, 2)], "no run for the end");
         assert_eq!((lanes[0].held, lanes[1].held), (3, 1));
         assert_eq!(lanes[0].cpu, Nanos(3_000_000));
-        assert!(!lanes[0].event_loop);
+        assert!(lanes[0].event_loop.is_none());
     }
 
     #[test]
@@ -268,18 +273,21 @@ mod tests {
         trace.sample(30, &[(a, work, None)]);
         trace.sample(40, &[(a, work, Some((3, 31, true)))]);
         let (_, blocks) = trace.finish();
-        let end =
-            |step, start, seen, end, exact| StepEnd { thread: a, step, start, seen, end, exact };
         assert_eq!(blocks[0].lanes[0].runs, [run(0, 1, 2)]);
         assert_eq!(blocks[1].lanes[0].runs, [run(0, 2, 1), run(0, 0, 1), run(0, 3, 1)]);
         let expected = [
-            end(1, ms(0), ms(10), ms(15), true),
-            end(2, ms(15), ms(20), ms(25), false),
-            end(3, ms(31), ms(40), ms(40), true),
+            (1, ms(0), ms(10), ms(15), true),
+            (2, ms(15), ms(20), ms(25), false),
+            (3, ms(31), ms(40), ms(40), true),
         ];
-        assert_eq!(ends(&blocks), expected);
+        let ends = ends(&blocks);
+        let seen = ends.iter().map(|it| (it.step, it.start, it.seen, it.end, it.exact));
+        assert_eq!(seen.collect::<Vec<_>>(), expected);
+        let bounds = ends.iter().map(|it| (it.shortest(), it.length(), it.longest()));
+        let bounds: Vec<_> = bounds.map(|(a, b, c)| [a, b, c].map(|it| it.0 / 1_000_000)).collect();
+        assert_eq!(bounds, [[10, 15, 20], [0, 10, 15], [9, 9, 9]]);
         assert!(blocks[0].steps.is_empty());
-        assert!(blocks[0].lanes[0].event_loop);
+        assert!(blocks[0].lanes[0].event_loop.is_some());
     }
 
     #[test]
@@ -337,7 +345,7 @@ mod tests {
             activity: crate::model::Activity::Running,
             attachment: crate::model::Attachment::Detached,
             cpu: crate::model::CpuDelta::default(),
-            event_loop: Some(LoopEvidence { epoll: Some(3), step: None }),
+            event_loop: Some(LoopEvidence { kind: LoopKind::Asyncio, epoll: Some(3), step: None }),
             since: ms(10),
             awaits: None,
             gil_holder: None,
@@ -346,7 +354,7 @@ mod tests {
         trace.builder.push(&sample, &[work]);
         trace.cut();
         let lane = &trace.blocks[1].lanes[0];
-        assert!(lane.event_loop);
+        assert!(lane.event_loop.is_some());
         assert_eq!(lane.runs, [run(0, 0, 1)]);
         assert_eq!(ends(&trace.blocks)[0].end, ms(5));
     }

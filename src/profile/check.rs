@@ -95,7 +95,12 @@ pub(super) fn check(tables: &Tables, block: &Block) -> Result<(), AbsorbError> {
     for deadlock in &block.waits.deadlocks {
         check_deadlock(deadlock, &lengths)?;
     }
-    block.steps.iter().try_for_each(|end| known("thread", end.thread.0, lengths.threads))
+    for end in &block.steps {
+        known("thread", end.thread.0, lengths.threads)?;
+        let coroutine = end.task.as_ref().and_then(|task| task.coroutine);
+        coroutine.map_or(Ok(()), |id| known("function", id.0, lengths.functions))?;
+    }
+    Ok(())
 }
 
 fn check_site(site: Option<FrameId>, lengths: &Lengths) -> Result<(), AbsorbError> {

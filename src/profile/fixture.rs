@@ -1,8 +1,8 @@
 //! Small recordings for tests.
 
 use crate::model::{
-    Activity, Attachment, Cause, CpuDelta, Frame, Function, LoopEvidence, Nanos, Sample, StackId,
-    State, StateId, Step, Tables, Tag, ThreadId, ThreadInfo, ThreadSample,
+    Activity, Attachment, Cause, CpuDelta, Frame, Function, LoopEvidence, LoopKind, Nanos, Sample,
+    StackId, State, StateId, Step, Tables, Tag, ThreadId, ThreadInfo, ThreadSample,
 };
 
 use super::{Block, BlockBuilder, Meta, Profile, Quality, Usage};
@@ -83,8 +83,9 @@ impl Trace {
             attachment: holder(index),
             cpu: CpuDelta { ran: Nanos::MILLISECOND, ..CpuDelta::default() },
             event_loop: step.map(|(key, started, exact)| LoopEvidence {
+                kind: LoopKind::Asyncio,
                 epoll: None,
-                step: Some(Step { key, started: ms(started), exact }),
+                step: Some(Step { key, started: ms(started), earliest: ms(started), exact }),
             }),
             since: ms(time),
             awaits: None,

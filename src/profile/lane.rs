@@ -1,6 +1,8 @@
 //! One thread's part of a block while it grows: its runs, and the step of its event loop.
 
-use crate::model::{Attachment, Nanos, StateId, Step, ThreadId, ThreadSample};
+use crate::model::{
+    Attachment, Kept, Nanos, StateId, Step, StepNews, StepTask, ThreadId, ThreadSample,
+};
 
 use super::block::{Lane, Run, StepEnd};
 
@@ -18,15 +20,20 @@ pub(super) struct LaneBuilder {
 }
 
 /// The step that the thread's event loop is in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct OpenStep {
     key: u64,
     start: Nanos,
+    earliest: Nanos,
     exact: bool,
+    /// The first sample that saw it.
+    first: Nanos,
     /// The last sample that saw it.
     seen: Nanos,
     /// The first sample after that, when the thread was not there.
     missed: Option<Nanos>,
+    task: Option<StepTask>,
+    kept: Option<Kept>,
 }
 
 impl LaneBuilder {
@@ -74,7 +81,7 @@ impl LaneBuilder {
                 Err(place) => lane.gil_waits.insert(place, (holder, 1)),
             }
         }
-        lane.event_loop |= sample.event_loop.is_some();
+        lane.event_loop = sample.event_loop.map(|it| it.kind).or(lane.event_loop);
         ended
     }
 
@@ -102,9 +109,13 @@ impl LaneBuilder {
         self.open = step.map(|step| OpenStep {
             key: step.key,
             start: step.started.max(self.ended),
+            earliest: step.earliest,
             exact: step.exact && step.started >= self.ended,
+            first: time,
             seen: time,
             missed: None,
+            task: None,
+            kept: None,
         });
         self.steps = self.steps.saturating_add(u32::from(self.is_open()));
         ended
@@ -116,14 +127,30 @@ impl LaneBuilder {
         let open = self.open.take()?;
         let end = open.seen.midpoint(next).min(bound).max(open.start);
         self.ended = end;
+        let seen = open.seen.max(open.start);
         Some(StepEnd {
             thread,
             step: self.steps,
             start: open.start,
-            seen: open.seen.max(open.start),
+            earliest: open.earliest.min(open.start),
+            first: open.first.max(open.start),
+            seen,
             end,
+            latest: bound.min(next).max(seen),
             exact: open.exact,
+            task: open.task,
+            kept: open.kept,
         })
+    }
+
+    /// Takes down what was learnt of the open step, if it is the one that is meant.
+    pub(super) fn learn(&mut self, news: &StepNews) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.key == news.key) {
+            if news.task.is_some() {
+                open.task.clone_from(&news.task);
+            }
+            open.kept = Some(open.kept.unwrap_or_default().max(news.kept));
+        }
     }
 
     /// Notes that the thread was not there at `time` while its step was open.
@@ -135,7 +162,7 @@ impl LaneBuilder {
 
     /// Ends the open step because no more samples are to come, the last having been at `last`.
     pub(super) fn close_unseen(&mut self, thread: ThreadId, last: Nanos) -> Option<StepEnd> {
-        let next = self.open?.missed.unwrap_or(last);
+        let next = self.open.as_ref()?.missed.unwrap_or(last);
         self.close(thread, next, next)
     }
 

@@ -33,6 +33,14 @@ pub struct Meta {
     pub origin: Nanos,
 }
 
+impl Meta {
+    /// The time between two samples that was asked for; 0 for as short as possible.
+    #[must_use]
+    pub fn interval(&self) -> Nanos {
+        if self.rate > 0.0 { Nanos((1e9 / self.rate) as u64) } else { Nanos(0) }
+    }
+}
+
 /// How well sampling went. All counts are of the span that they belong to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {

@@ -14,6 +14,7 @@ mod reader;
 mod recording;
 mod snapshot;
 mod spans;
+mod step_lengths;
 mod steps;
 
 pub use self::aggregate::{
@@ -27,3 +28,4 @@ pub use self::reader::{Recording, RecordingError, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};
 pub use self::snapshot::{Snapshot, ThreadSnapshot};
 pub use self::spans::{Span, Spans, StateKind};
+pub use self::step_lengths::StepLengths;

@@ -6,11 +6,11 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Nanos, StateId, ThreadId};
 
-use super::aggregate::{Episode, LoopProfile, OpenStep, Profile};
+use super::aggregate::{Episode, OpenStep, Profile};
 use super::block::StepEnd;
 
-/// The most steps of a loop whose length is kept, and the most episodes.
-const MAX_STEPS: usize = 1_000_000;
+/// The most episodes of a loop that are kept.
+const MAX_EPISODES: usize = 100_000;
 
 /// The steps that end in a block.
 pub(super) type Ends = FxHashMap<(ThreadId, u32), StepEnd>;
@@ -37,7 +37,7 @@ impl Profile {
                 return;
             }
             // A loop is in one step at a time; only a damaged recording lacks the former's end.
-            let end = ends.get(&(thread, open.step)).copied();
+            let end = ends.get(&(thread, open.step)).cloned();
             let end = end.unwrap_or_else(|| open.seen_end(thread));
             self.end_step(end);
         }
@@ -52,8 +52,8 @@ impl Profile {
             return;
         }
         let Some(open) = self.open_steps.remove(&end.thread) else { return };
-        let length = end.end.since(end.start);
-        let blocking = blocks(&end, self.meta.threshold);
+        let interval = self.meta.interval();
+        let blocking = end.blocks(self.meta.threshold, interval);
         if blocking {
             for (&state, &samples) in &open.states {
                 self.uncount((end.thread, state, false), samples);
@@ -62,9 +62,9 @@ impl Profile {
         }
         let Some(thread) = self.threads.get_mut(usize::from(end.thread)) else { return };
         let event_loop = thread.event_loop.get_or_insert_default();
-        event_loop.add_step(length);
-        if blocking {
-            event_loop.add_episode(end, &open);
+        event_loop.steps.add(end.length());
+        if blocking && event_loop.episodes.len() < MAX_EPISODES {
+            event_loop.episodes.push(Episode { states: open.most_frequent(), step: end });
         }
     }
 
@@ -96,38 +96,20 @@ impl OpenStep {
             thread,
             step: self.step,
             start: self.first,
+            earliest: self.first,
+            first: self.first,
             seen: self.last,
             end: self.last,
-            exact: false,
-        }
-    }
-}
-
-impl LoopProfile {
-    fn add_step(&mut self, length: Nanos) {
-        self.step_count += 1;
-        if self.steps.len() < MAX_STEPS {
-            self.steps.push(length);
+            latest: self.last,
+            ..StepEnd::default()
         }
     }
 
-    fn add_episode(&mut self, end: StepEnd, open: &OpenStep) {
-        if self.episodes.len() >= MAX_STEPS {
-            return;
-        }
+    /// Its states, most frequent first.
+    fn most_frequent(&self) -> Vec<(StateId, u64)> {
         let mut states: Vec<_> =
-            open.states.iter().map(|(&state, &count)| (state, count)).collect();
+            self.states.iter().map(|(&state, &count)| (state, count)).collect();
         states.sort_unstable_by_key(|&(state, count)| (Reverse(count), state));
-        let StepEnd { start, end, exact, .. } = end;
-        self.episodes.push(Episode { start, end, exact, states });
+        states
     }
-}
-
-/// Whether a step was too long. Its end lies somewhere between two samples: where they are far
-/// apart, as after a pause of the sampler, only the time up to the first of them is certain, and
-/// an innocent callback must not pay for the gap.
-fn blocks(end: &StepEnd, threshold: Nanos) -> bool {
-    let doubt = end.end.since(end.seen);
-    let length = if doubt.0 <= threshold.0 / 8 { end.end } else { end.seen };
-    length.since(end.start) >= threshold
 }

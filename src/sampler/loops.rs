@@ -1,32 +1,168 @@
 //! The event loop of one thread, from sample to sample.
 
-use crate::model::{LoopEvidence, Nanos, Step};
-use crate::python::{EventLoop, LoopSlots, LoopState, RawFrame, Reader};
-use crate::target::ProcessMemory;
+use super::thread::Shared;
+use crate::model::{
+    Activity, Kept, LoopEvidence, LoopKind, Nanos, Step, StepNews, StepTask, ThreadId, Wait,
+    WaitKind,
+};
+use crate::python::{
+    Asyncio, AsyncioLoop, CurrentTask, CurrentTasks, Interpreter, LoopSlots, LoopState,
+    PythonThread, RawFrame, UvLoop,
+};
+use crate::target::{Process, ProcessMemory};
 
 /// A loop's clock reading further back than this is not believed: the target may live in a time
 /// namespace of its own.
 const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
+/// How often it is asked whether a thread runs a loop that no frame shows.
+const ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 4);
+
+/// What the loops of a process have in common.
+#[derive(Debug, Default)]
+pub(super) struct Loops {
+    asyncio: Option<Asyncio>,
+    current: CurrentTasks,
+    /// Whether a loop was met before asyncio's layout was looked for the last time.
+    settled: bool,
+    /// Whether a loop was met.
+    met: bool,
+}
+
+impl Loops {
+    /// Finds out how asyncio is laid out; anew when a loop was met since, because asyncio may have
+    /// been imported meanwhile.
+    pub(super) fn keep_up(&mut self, process: &Process, python: &Interpreter<ProcessMemory>) {
+        if self.asyncio.is_none() || self.met && !self.settled {
+            self.settled = self.met;
+            self.asyncio = Asyncio::find(process, python).ok();
+        }
+    }
+}
+
+/// What is known of a thread when its loop is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Sight {
+    pub thread: ThreadId,
+    pub python: PythonThread,
+    pub activity: Activity,
+    /// The frame of asyncio's loop.
+    pub frame: Option<(RawFrame, LoopSlots)>,
+    /// The time of the last sample, and of this one.
+    pub before: Nanos,
+    pub time: Nanos,
+}
+
+/// The loop that a thread runs.
+#[derive(Debug, Default)]
+enum Followed {
+    #[default]
+    Nothing,
+    Asyncio(AsyncioLoop),
+    Uvloop(UvLoop),
+}
 
 /// Follows the steps of a loop.
 #[derive(Debug, Default)]
 pub(super) struct LoopFollower {
-    event_loop: EventLoop,
+    followed: Followed,
+    asked_at: Nanos,
     step: Option<Step>,
+    /// At how many samples the step was seen.
+    seen: u32,
 }
 
 impl LoopFollower {
-    /// What the loop that runs in a frame does at `time`; `before` is the time of the last sample.
-    pub(super) fn follow(
-        &mut self,
-        reader: Reader<'_, ProcessMemory>,
-        (frame, slots): (RawFrame, LoopSlots),
-        before: Nanos,
-        time: Nanos,
-    ) -> Option<LoopEvidence> {
-        let state = self.event_loop.read(reader, frame, slots).ok()?;
-        self.step = self.step_of(state, before, time);
-        Some(LoopEvidence { epoll: state.epoll, step: self.step })
+    /// What the loop of a thread does.
+    pub(super) fn follow(&mut self, shared: &mut Shared<'_>, sight: Sight) -> Option<LoopEvidence> {
+        let Some(state) = self.state(shared, sight) else {
+            self.step = None;
+            return None;
+        };
+        shared.loops.met = true;
+        let step = self.step_of(state, sight.before, sight.time);
+        let same = step.map(|step| step.key) == self.step.map(|step| step.key);
+        self.seen = if same { self.seen } else { 0 };
+        self.step = step;
+        self.see_again(shared, sight);
+        let kind = match self.followed {
+            Followed::Asyncio(_) => LoopKind::Asyncio,
+            Followed::Uvloop(_) => LoopKind::Uvloop,
+            Followed::Nothing => LoopKind::Other,
+        };
+        Some(LoopEvidence { kind, epoll: state.epoll, step })
+    }
+
+    /// Takes down that the step goes on, and asks about it now and then: not when it is first seen,
+    /// because most steps are over then.
+    pub(super) fn see_again(&mut self, shared: &mut Shared<'_>, sight: Sight) {
+        let Some(step) = self.step else { return };
+        self.seen = self.seen.saturating_add(1);
+        if self.seen < 2 || !self.seen.is_power_of_two() {
+            return;
+        }
+        let task = self.task(shared, sight.python);
+        let kept = self.kept(shared, sight.time);
+        // What was read belongs to the step if the loop is in it still.
+        let moves = !matches!(sight.activity, Activity::Blocked(_));
+        if moves
+            && !self.state(shared, sight).is_some_and(|state| {
+                state.callback.is_some_and(|callback| callback.key == step.key)
+            })
+        {
+            return;
+        }
+        shared.news.push(StepNews { thread: sight.thread, key: step.key, task, kept });
+    }
+
+    fn state(&mut self, shared: &Shared<'_>, sight: Sight) -> Option<LoopState> {
+        let Some((frame, slots)) = sight.frame else { return self.frameless(shared, sight) };
+        if !matches!(self.followed, Followed::Asyncio(_)) {
+            self.followed = Followed::Asyncio(AsyncioLoop::default());
+        }
+        match &mut self.followed {
+            Followed::Asyncio(event_loop) => event_loop.read(shared.reader, frame, slots).ok(),
+            _ => None,
+        }
+    }
+
+    /// The state of a loop that has no frame.
+    fn frameless(&mut self, shared: &Shared<'_>, sight: Sight) -> Option<LoopState> {
+        if sight.time.since(self.asked_at) >= ASK_INTERVAL {
+            self.ask(shared, sight);
+        }
+        let known = self.step.map(|step| step.key);
+        let state = self.uvloop(shared, sight.activity)?;
+        // It may have ended: the program goes on after it, or in another one.
+        if state.callback.is_some_and(|callback| Some(callback.key) != known) {
+            self.ask(shared, sight);
+            return self.uvloop(shared, sight.activity);
+        }
+        Some(state)
+    }
+
+    /// Asks which loop the thread runs. What cannot be told for the moment stays as it was.
+    fn ask(&mut self, shared: &Shared<'_>, sight: Sight) {
+        let Some(asyncio) = &shared.loops.asyncio else { return };
+        let Ok(running) = asyncio.running_loop(shared.python, &sight.python) else { return };
+        self.asked_at = sight.time;
+        if running.is_null() {
+            self.followed = Followed::Nothing;
+        } else if !matches!(&self.followed, Followed::Uvloop(it) if it.address() == running)
+            && let Ok(found) = UvLoop::find(shared.reader, asyncio.layout(), running, sight.time)
+        {
+            self.followed = found.map_or(Followed::Nothing, Followed::Uvloop);
+        }
+    }
+
+    fn uvloop(&self, shared: &Shared<'_>, activity: Activity) -> Option<LoopState> {
+        let Followed::Uvloop(event_loop) = &self.followed else { return None };
+        let idle = match activity {
+            Activity::Blocked(Wait { kind: WaitKind::Select { epoll, .. }, .. }) => {
+                epoll == Some(event_loop.epoll())
+            }
+            _ => false,
+        };
+        event_loop.read(shared.reader, idle).ok()
     }
 
     /// The step that the loop is in. A step other than the last sample's began between the two
@@ -40,11 +176,34 @@ impl LoopFollower {
         let plausible = iteration <= time && time.since(iteration) < LONGEST_STEP;
         let exact = callback.first && plausible;
         let earliest = if plausible { iteration.max(before) } else { before };
-        let started = match (exact, earliest) {
-            (true, _) => iteration,
-            (false, Nanos(0)) => time,
-            (false, earliest) => earliest.midpoint(time),
+        let (started, earliest) = match (exact, earliest) {
+            (true, _) => (iteration, iteration),
+            (false, Nanos(0)) => (time, time),
+            // Of the callbacks of one iteration most take no time at all.
+            (false, earliest) if plausible && iteration >= before => (earliest, earliest),
+            (false, earliest) => (earliest.midpoint(time), earliest),
         };
-        Some(Step { key: callback.key, started, exact })
+        Some(Step { key: callback.key, started, earliest, exact })
+    }
+
+    fn task(&self, shared: &mut Shared<'_>, python: PythonThread) -> Option<StepTask> {
+        let Loops { asyncio, current, .. } = &mut *shared.loops;
+        let task = current.of(shared.python, asyncio.as_ref()?.layout(), &python).ok()??;
+        let CurrentTask { name, coroutine, .. } = task;
+        let coroutine = coroutine.and_then(|frame| {
+            shared.symbols.function(shared.reader, frame.code, shared.tables).ok()
+        });
+        Some(StepTask { name: name.into(), coroutine })
+    }
+
+    fn kept(&mut self, shared: &Shared<'_>, now: Nanos) -> Kept {
+        let kept = match (&mut self.followed, &shared.loops.asyncio) {
+            (Followed::Asyncio(event_loop), Some(asyncio)) => {
+                event_loop.kept(shared.reader, asyncio.layout(), now)
+            }
+            (Followed::Uvloop(event_loop), _) => event_loop.kept(shared.reader),
+            _ => return Kept::default(),
+        };
+        kept.unwrap_or_default()
     }
 }

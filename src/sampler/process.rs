@@ -134,6 +134,7 @@ impl ProcessSampler {
     pub fn sample(&mut self, tables: &mut Tables, sample: &mut Sample) -> Result<(), Stopped> {
         sample.threads.clear();
         sample.failures.clear();
+        sample.steps.clear();
         match &mut self.reader {
             ThreadReader::Own(threads) => {
                 threads.sample(&self.process, tables, sample, &mut self.changed);

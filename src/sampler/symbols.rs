@@ -73,6 +73,16 @@ impl Symbols {
         Ok(Interned { stack, loop_frame: self.loop_frame(frames) })
     }
 
+    /// The function of the code object at an address.
+    pub(super) fn function<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        code: Address,
+        tables: &mut Tables,
+    ) -> Result<FunctionId, Failure> {
+        self.symbol(reader, code, tables).map(|symbol| symbol.function)
+    }
+
     fn loop_frame(&self, frames: &[RawFrame]) -> Option<(RawFrame, LoopSlots)> {
         frames
             .iter()

@@ -2,15 +2,16 @@
 
 use std::io;
 
-use super::loops::LoopFollower;
+use super::loops::{LoopFollower, Loops, Sight};
 use super::schedule::{cpu_delta, schedule_of};
 use super::symbols::{Interned, LastStack, Symbols};
 use crate::model::{
-    Activity, Attachment, CpuDelta, Failure, Nanos, StackId, Tables, ThreadId, ThreadSample, Wait,
-    WaitKind,
+    Activity, Attachment, CpuDelta, Failure, Nanos, StackId, StepNews, Tables, ThreadId,
+    ThreadSample, Wait, WaitKind,
 };
 use crate::python::{
-    Edges, PythonThread, RawFrame, Reader, ReleasesGil, StackReader, ThreadHead, is_parked_on_state,
+    Edges, Interpreter, LoopSlots, PythonThread, RawFrame, Reader, ReleasesGil, StackReader,
+    ThreadHead, is_parked_on_state,
 };
 use crate::target::{Descriptors, KernelThread, ProcessMemory, Schedule};
 
@@ -23,12 +24,16 @@ const KERNEL_INTERVAL: Nanos = Nanos::MILLISECOND;
 
 /// What all threads of a process share while they are sampled.
 pub(super) struct Shared<'a> {
+    pub python: &'a Interpreter<ProcessMemory>,
     pub reader: Reader<'a, ProcessMemory>,
     pub memory: &'a ProcessMemory,
     pub descriptors: &'a mut Descriptors,
     pub symbols: &'a mut Symbols,
     pub edges: &'a mut Edges,
+    pub loops: &'a mut Loops,
     pub tables: &'a mut Tables,
+    /// What was learnt of the loops' steps.
+    pub news: &'a mut Vec<StepNews>,
 }
 
 /// A thread that is sampled.
@@ -207,6 +212,11 @@ impl ThreadSampler {
         }
         let cpu = CpuDelta { repeated: witness.is_none(), ..self.cpu };
         if let Some(blocked) = self.blocked.filter(|_| cpu.switches == 0) {
+            if blocked.event_loop.is_some_and(|it| it.step.is_some())
+                && let Some(sight) = self.sight(blocked.activity, None, time)
+            {
+                self.event_loop.see_again(shared, sight);
+            }
             self.last_time = time;
             return Ok(ThreadSample { cpu, ..blocked });
         }
@@ -216,15 +226,15 @@ impl ThreadSampler {
                 Err(Missed::Failed(Failure::Invalid)) => continue,
                 seen => seen?,
             };
-            let event_loop = seen
-                .interned
-                .loop_frame
-                .and_then(|at| self.event_loop.follow(shared.reader, at, self.last_time, time));
+            let sight = self.sight(seen.activity, seen.interned.loop_frame, time);
+            let event_loop = sight.and_then(|sight| self.event_loop.follow(shared, sight));
             let blocked = matches!(seen.activity, Activity::Blocked(_));
             if blocked && !stopped {
                 let after = schedule_of(&self.kernel)?;
-                let switches = |schedule: Option<Schedule>| schedule.map(|it| it.switches);
-                if witness.replace(after).map(switches) != Some(switches(after)) {
+                // A thread that ran at first and went to sleep has had no further turn, but more
+                // time: its account is brought up to date when it leaves the CPU.
+                let account = |schedule: Option<Schedule>| schedule.map(|it| (it.switches, it.ran));
+                if witness.replace(after).map(account) != Some(account(after)) {
                     continue;
                 }
             }
@@ -253,6 +263,17 @@ impl ThreadSampler {
             return Ok(sample);
         }
         Err(Failure::Torn.into())
+    }
+
+    /// What its event loop is followed by; `None` of a thread that has no Python.
+    fn sight(
+        &self,
+        activity: Activity,
+        frame: Option<(RawFrame, LoopSlots)>,
+        time: Nanos,
+    ) -> Option<Sight> {
+        let python = self.python?;
+        Some(Sight { thread: self.id, python, activity, frame, before: self.last_time, time })
     }
 
     /// One look at the kernel's side and the interpreter's.

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::holders::find_holders;
 use super::locks::LockSurvey;
+use super::loops::Loops;
 use super::process::{AttachError, add_thread};
 use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
@@ -32,6 +33,7 @@ pub(super) struct Threads {
     symbols: Symbols,
     edges: Edges,
     locks: LockSurvey,
+    loops: Loops,
     gil_waiters: FxHashMap<Gil, GilWaiters>,
     threads: Vec<ThreadSampler>,
     /// Tells when there is a new thread state; `None` when they must be listed again anyhow.
@@ -61,6 +63,7 @@ impl Threads {
             symbols: Symbols::default(),
             edges: Edges::default(),
             locks: LockSurvey::default(),
+            loops: Loops::default(),
             gil_waiters: FxHashMap::default(),
             threads: Vec::new(),
             watch: None,
@@ -98,13 +101,17 @@ impl Threads {
         changed: &mut Vec<ThreadId>,
     ) {
         self.keep_up(process, tables, sample.time, changed);
+        self.loops.keep_up(process, &self.python);
         let mut shared = Shared {
+            python: &self.python,
             reader: self.python.reader(),
             memory: &self.memory,
             descriptors: &mut self.descriptors,
             symbols: &mut self.symbols,
             edges: &mut self.edges,
+            loops: &mut self.loops,
             tables,
+            news: &mut sample.steps,
         };
         let mut before_stop: Vec<Option<Activity>> = Vec::new();
         let mut stop = None;
@@ -144,12 +151,15 @@ impl Threads {
     /// What the threads wait for that `sample`, the last one, saw blocked in locks, and who has it.
     pub(super) fn look_at_locks(&mut self, tables: &mut Tables, sample: &Sample) -> Survey {
         let shared = &mut Shared {
+            python: &self.python,
             reader: self.python.reader(),
             memory: &self.memory,
             descriptors: &mut self.descriptors,
             symbols: &mut self.symbols,
             edges: &mut self.edges,
+            loops: &mut self.loops,
             tables,
+            news: &mut Vec::new(),
         };
         self.locks.look(&self.python, &mut self.threads, shared, sample)
     }

@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde_json::{Value, json};
+
+use crate::diagnose::event_loop::{handler, selector_stacks};
 use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::{Cause, FunctionId, LabelId, StackId, StateId, ThreadId};
+use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, ThreadId};
 use crate::profile::{Episode, ThreadProfile};
 
-use super::event_loop::{handler, selector_stacks};
 use super::{Case, Finding, Severity, evidence, heaviest};
 
 const ID: &str = "blocked-event-loop";
+
+/// How many tasks are named.
+const NAMED: usize = 5;
 
 /// What tells one way of blocking a loop from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +39,10 @@ struct Group {
     count: u64,
     /// The samples of all its states.
     states: BTreeMap<StateId, u64>,
+    /// The tasks that they were steps of, with the time that each took in nanoseconds.
+    tasks: BTreeMap<(String, Option<FunctionId>), u64>,
+    /// The most that was kept waiting by one of them.
+    kept: Option<Kept>,
 }
 
 pub(super) fn find(case: &Case) -> Vec<Finding> {
@@ -43,7 +52,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
 }
 
 fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
-    let selectors = selector_stacks(case, thread);
+    let selectors = selector_stacks(case.tables(), thread);
     let mut keys: HashMap<StateId, Option<Key>> = HashMap::new();
     let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
     for episode in thread.event_loop.iter().flat_map(|event_loop| &event_loop.episodes) {
@@ -60,11 +69,17 @@ fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
 
 impl Group {
     fn add(&mut self, episode: &Episode) {
-        let length = episode.end.since(episode.start).seconds();
+        let step = &episode.step;
+        let length = step.length().seconds();
         self.seconds += length;
         self.squares += length * length;
         self.longest = self.longest.max(length);
         self.count += 1;
+        if let Some(task) = &step.task {
+            let key = (task.name.to_string(), task.coroutine);
+            *self.tasks.entry(key).or_default() += step.length().0;
+        }
+        self.kept = self.kept.into_iter().chain(step.kept).reduce(Kept::max);
         for &(state, samples) in &episode.states {
             *self.states.entry(state).or_default() += samples;
         }
@@ -76,7 +91,7 @@ fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
     let site = innermost_user(case.tables(), state.stack);
     let works = matches!(state.cause, Cause::Python | Cause::Native | Cause::CpuWait | Cause::Gil);
     Some(Key {
-        handler: handler(case, selectors, state.stack).map(|line| line.id),
+        handler: handler(case.tables(), selectors, state.stack).map(|line| line.id),
         function: site.map(|site| site.id),
         line: site.filter(|_| !works).map(|site| site.line),
         cause: state.cause,
@@ -99,14 +114,9 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
     let elapsed = case.load.totals.elapsed;
     let share = ratio(group.seconds, elapsed);
     let causes = heaviest(states().map(|(state, samples)| (state.cause.name(), samples)));
-    let handler: Option<Site> = key.handler.and_then(|id| {
-        let function = case.tables().functions.get(id)?;
-        Some(Site {
-            file: function.file.to_string(),
-            line: function.first_line,
-            function: function.name.to_string(),
-        })
-    });
+    let handler: Option<Site> =
+        key.handler.and_then(|id| Some(Site::of(case.tables().functions.get(id)?)));
+    let tasks = heaviest(group.tasks.iter().map(|(task, nanos)| (task.clone(), *nanos)));
     Finding {
         id: ID,
         name: probe.map_or_else(|| name(key.cause).to_owned(), |probe| probe.title.clone()),
@@ -116,14 +126,18 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
         count: group.count,
         site,
         thread: case.thread_name(thread),
-        task: None,
+        task: tasks.first().map(|((name, _), _)| name.clone()),
         evidence: evidence([
             ("share_of", "seconds of the recording".into()),
             ("count_of", "steps of the loop at least as long as the threshold".into()),
+            ("tasks", named_tasks(case, &tasks)),
+            ("distinct_tasks", tasks.len().into()),
+            ("callbacks_kept_waiting", group.kept.map(|kept| kept.ready).into()),
+            ("timers_overdue", group.kept.and_then(|kept| kept.overdue).into()),
             ("cause", key.cause.name().into()),
             ("causes_samples", causes.into_iter().collect()),
             ("probe", probe.map(|probe| probe.id.clone()).into()),
-            ("handler", serde_json::json!(handler)),
+            ("handler", json!(handler)),
             ("longest_seconds", rounded(group.longest).into()),
             ("mean_seconds", rounded(ratio(group.seconds, group.count as f64)).into()),
             ("mean_delay_seconds", rounded(ratio(group.squares, 2.0 * elapsed)).into()),
@@ -131,6 +145,19 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
         ]),
         advice: probe.map_or_else(|| advice(key.cause).to_owned(), |probe| probe.advice.clone()),
     }
+}
+
+/// The tasks that blocked the loop longest, each with the function of its coroutine.
+fn named_tasks(case: &Case, tasks: &[((String, Option<FunctionId>), u64)]) -> Value {
+    let named = tasks.iter().take(NAMED).map(|((name, coroutine), nanos)| {
+        let function = coroutine.and_then(|id| case.tables().functions.get(id));
+        json!({
+            "task": name,
+            "coroutine": function.map(Site::of),
+            "seconds": rounded(Nanos(*nanos).seconds()),
+        })
+    });
+    named.collect()
 }
 
 /// A step that is long because others have the GIL or the CPUs is not the loop's own fault.

@@ -1,11 +1,11 @@
 //! `lock-on-event-loop`: a thread that runs an event loop waits for other threads.
 
+use crate::diagnose::event_loop::{is_in_step, selector_stacks};
 use crate::diagnose::lock_use::{LocksBySite, holders};
 use crate::diagnose::locks::lock_words;
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::{Cause, LockKind};
 
-use super::event_loop::{is_in_step, selector_stacks};
 use super::{Case, Finding, Severity, evidence, total};
 
 const ID: &str = "lock-on-event-loop";
@@ -22,12 +22,13 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         .profile
         .threads
         .iter()
-        .map(|thread| thread.event_loop.as_ref().map(|_| selector_stacks(case, thread)))
+        .map(|thread| thread.event_loop.as_ref().map(|_| selector_stacks(case.tables(), thread)))
         .collect();
     let waits = |row: &super::Row| {
         let selectors = selectors.get(usize::from(row.thread)).and_then(Option::as_ref);
         row.state.cause == Cause::Lock
-            && selectors.is_some_and(|selectors| is_in_step(case, selectors, row.state.stack))
+            && selectors
+                .is_some_and(|selectors| is_in_step(case.tables(), selectors, row.state.stack))
             && !case.is_deadlocked(row.thread)
     };
     let mut found = Vec::new();

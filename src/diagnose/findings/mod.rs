@@ -3,7 +3,6 @@
 mod blocked_loop;
 mod cpu_starved;
 mod deadlock;
-mod event_loop;
 mod executor_starved;
 mod gil_contention;
 mod holding_gil;

@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::Finding;
 use crate::diagnose::load::Load;
-use crate::diagnose::measures::LoopMeasures;
+use crate::diagnose::loops::LoopMeasures;
 use crate::diagnose::verdict::Workload;
 use crate::diagnose::words::{percent, seconds};
 use crate::model::Cause;

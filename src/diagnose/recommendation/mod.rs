@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::findings::Finding;
 use super::load::Load;
-use super::measures::LoopMeasures;
+use super::loops::LoopMeasures;
 use super::verdict::Verdict;
 
 pub use self::gain::Gain;

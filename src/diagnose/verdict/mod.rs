@@ -271,17 +271,19 @@ mod tests {
         fixture.block(thread, 20, &Doing::new(Cause::Sleep, &WORK));
         let episodes = &mut fixture.event_loop(thread).episodes;
         episodes.truncate(1);
-        episodes[0].end.0 = 100_000_000;
+        episodes[0].step.end.0 = 100_000_000;
         assert_eq!(verdict(&fixture).workload, Workload::Idle);
-        fixture.event_loop(thread).episodes[0].end.0 = 1_100_000_000;
+        fixture.event_loop(thread).episodes[0].step.end.0 = 1_100_000_000;
         expect(Workload::EventLoopBlocked, &fixture);
     }
 
     #[test]
     fn a_busy_loop_with_short_steps_is_not_blocked() {
         let mut fixture = threads(&[&[(Cause::Python, 92), (Cause::Parked, 8)]]);
-        fixture.event_loop(crate::model::ThreadId(0)).steps =
-            vec![crate::model::Nanos(40_000_000); 100];
+        for _ in 0..100 {
+            let length = crate::model::Nanos(40_000_000);
+            fixture.event_loop(crate::model::ThreadId(0)).steps.add(length);
+        }
         fixture.cpus(0.92, 0.01);
         expect(Workload::CpuBound, &fixture);
     }

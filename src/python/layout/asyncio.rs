@@ -47,7 +47,7 @@ offsets!(/// `PyWeakReference`.
 offsets!(/// `PyFunctionObject`.
     Function { code, closure });
 offsets!(/// `PyTypeObject`, beside what all objects need.
-    Type { base });
+    Type { base, dict });
 
 /// The values of a generator's `gi_frame_state` that matter here.
 #[derive(Debug, Clone, Deserialize)]

@@ -70,6 +70,18 @@ impl Asyncio {
         &self.layout
     }
 
+    /// The loop that a thread runs; null when it runs none.
+    ///
+    /// # Errors
+    /// When the memory changes under the reader.
+    pub fn running_loop<M: Memory>(
+        &self,
+        python: &Interpreter<M>,
+        thread: &PythonThread,
+    ) -> Result<Address, Invalid> {
+        find::running_loop(python.reader(), &self.layout, thread.address)
+    }
+
     /// All loops and tasks. `threads` are the interpreter's thread states.
     ///
     /// # Errors

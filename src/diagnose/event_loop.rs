@@ -1,21 +1,20 @@
 //! Where a stack stands with respect to the event loop that its thread runs.
 
-use crate::diagnose::site::{Line, common_depth, lines, outermost_user};
 use crate::model::note::EVENT_LOOP_SELECTOR;
-use crate::model::{Cause, StackId};
+use crate::model::{Cause, StackId, Tables};
 use crate::profile::ThreadProfile;
 
-use super::Case;
+use super::site::{Line, common_depth, lines, outermost_user};
 
 /// The most selector stacks that are compared with a step's; a loop has one, seldom two.
 const MOST_SELECTOR_STACKS: usize = 8;
 
 /// The stacks with which the loop waits in its own selector.
-pub(super) fn selector_stacks(case: &Case, thread: &ThreadProfile) -> Vec<StackId> {
-    let states = thread.states.keys().filter_map(|&(id, _)| case.tables().states.get(id));
+pub(super) fn selector_stacks(tables: &Tables, thread: &ThreadProfile) -> Vec<StackId> {
+    let states = thread.states.keys().filter_map(|&(id, _)| tables.states.get(id));
     let mut stacks: Vec<_> = states
         .filter(|state| {
-            let note = case.tables().note(state);
+            let note = tables.note(state);
             note == Some(EVENT_LOOP_SELECTOR) || state.cause == Cause::Parked
         })
         .map(|state| state.stack)
@@ -32,11 +31,10 @@ pub(super) fn selector_stacks(case: &Case, thread: &ThreadProfile) -> Vec<StackI
 /// start and the loop itself. A loop that was never seen waiting is told by the change of
 /// authors: the program's start, then the library that runs the loop, then the handler.
 pub(super) fn handler<'a>(
-    case: &'a Case,
+    tables: &'a Tables,
     selectors: &[StackId],
     stack: StackId,
 ) -> Option<Line<'a>> {
-    let tables = case.tables();
     let shared = selectors.iter().map(|&other| common_depth(tables, other, stack)).max();
     if let Some(shared) = shared.filter(|&shared| shared > 0) {
         return outermost_user(tables, stack, shared);
@@ -45,15 +43,14 @@ pub(super) fn handler<'a>(
         let mut users = lines(tables, stack).filter(Line::is_user).collect::<Vec<_>>();
         users.pop()
     };
-    within_loop(case, stack).or_else(outermost)
+    within_loop(tables, stack).or_else(outermost)
 }
 
 /// Whether a stack is in a step of the loop, and not before the loop's start or after its end: it
 /// has the loop's own frames, those of its wait in the selector but for the innermost.
-pub(super) fn is_in_step(case: &Case, selectors: &[StackId], stack: StackId) -> bool {
-    let tables = case.tables();
+pub(super) fn is_in_step(tables: &Tables, selectors: &[StackId], stack: StackId) -> bool {
     if selectors.is_empty() {
-        return within_loop(case, stack).is_some();
+        return within_loop(tables, stack).is_some();
     }
     selectors.iter().any(|&selector| {
         let shared = common_depth(tables, selector, stack);
@@ -63,8 +60,8 @@ pub(super) fn is_in_step(case: &Case, selectors: &[StackId], stack: StackId) -> 
 
 /// The first of the user's own lines behind the library that runs the loop, where the program's own
 /// start shows.
-fn within_loop<'a>(case: &'a Case, stack: StackId) -> Option<Line<'a>> {
-    let mut all: Vec<_> = lines(case.tables(), stack).collect();
+fn within_loop(tables: &Tables, stack: StackId) -> Option<Line<'_>> {
+    let mut all: Vec<_> = lines(tables, stack).collect();
     all.reverse();
     let inner = all.into_iter().skip_while(|line| !line.is_user());
     inner.skip_while(Line::is_user).find(Line::is_user)

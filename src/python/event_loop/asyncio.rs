@@ -1,6 +1,6 @@
-//! The event loop of a thread: which step it is in, and since when.
+//! asyncio's own loop: which step it is in, since when, and who waits for its end.
 //!
-//! asyncio's loop runs its callbacks in one Python function whose local variables say all: the
+//! It runs its callbacks in one Python function whose local variables say all: the
 //! clock's reading at the beginning of the iteration (its start is therefore known and not
 //! sampled), the callback's number and its handle.
 
@@ -8,9 +8,12 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 
 use rustc_hash::FxHasher;
 
-use super::object::{Invalid, Reader};
-use super::stack::RawFrame;
-use crate::model::{Address, Nanos};
+use super::timers::Timers;
+use super::{Callback, LoopState};
+use crate::model::{Address, Kept, Nanos};
+use crate::python::layout::AsyncioLayout;
+use crate::python::object::{Invalid, Reader};
+use crate::python::stack::{RawFrame, word};
 use crate::target::{Memory, Span};
 
 /// The function that runs one iteration of asyncio's loop.
@@ -27,7 +30,7 @@ pub struct LoopSlots {
 
 impl LoopSlots {
     /// The places, when the code object at `code` with this `name` is such a function.
-    pub(super) fn of<M: Memory>(
+    pub(in crate::python) fn of<M: Memory>(
         reader: Reader<'_, M>,
         code: Address,
         name: &str,
@@ -56,37 +59,18 @@ impl LoopSlots {
     }
 }
 
-/// What the loop does at this moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LoopState {
-    /// The epoll instance of the loop's own selector.
-    pub epoll: Option<i32>,
-    /// The iteration's clock reading and a key of the callback; `None` when none runs.
-    pub callback: Option<Callback>,
-}
-
-/// A callback that is running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Callback {
-    /// Differs between callbacks that follow each other.
-    pub key: u64,
-    /// When the iteration's callbacks began, on `CLOCK_MONOTONIC`.
-    pub iteration_started: Nanos,
-    /// Whether it is the first callback of its iteration, which began with it.
-    pub first: bool,
-}
-
 /// Reads the loop of one thread, and remembers what does not change.
 #[derive(Debug, Default)]
-pub struct EventLoop {
+pub struct AsyncioLoop {
     loop_object: Address,
     epoll: Option<i32>,
     none: Address,
     float_type: Address,
     last: Option<(u64, Callback)>,
+    timers: Timers,
 }
 
-impl EventLoop {
+impl AsyncioLoop {
     /// Reads what the loop does whose iteration runs in `frame`.
     ///
     /// # Errors
@@ -118,6 +102,27 @@ impl EventLoop {
             Some(self.callback(reader, end_time, handle, raw_index)?)
         };
         Ok(LoopState { epoll: self.epoll, callback })
+    }
+
+    /// What the loop would do if its step were over.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn kept<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        layout: &AsyncioLayout,
+        now: Nanos,
+    ) -> Result<Kept, Invalid> {
+        let queue = |name| reader.attribute(self.loop_object, name);
+        let (ready, scheduled) = (queue("_ready")?, queue("_scheduled")?);
+        let size = |queue: Address| reader.word(queue.offset(reader.layout.at.object.size));
+        let overdue = match scheduled {
+            Some(scheduled) => Some(self.timers.overdue(reader, layout, scheduled, now)?),
+            None => None,
+        };
+        let ready = ready.map(size).transpose()?.unwrap_or(0);
+        Ok(Kept { ready: u32::try_from(ready).unwrap_or(u32::MAX), overdue })
     }
 
     fn callback<M: Memory>(
@@ -163,7 +168,7 @@ impl EventLoop {
         // The value follows the object's head, whose last word is the type.
         let mut bytes = [0; 16];
         reader.memory.read(&[Span { address: object.offset(at.r#type), len: 16 }], &mut bytes)?;
-        let [r#type, value] = [0, 8].map(|from| super::stack::word(&bytes, from).unwrap_or(0));
+        let [r#type, value] = [0, 8].map(|from| word(&bytes, from).unwrap_or(0));
         if Address(r#type) != self.float_type {
             if reader.type_name(Address(r#type))? != "float" {
                 return Err(Invalid::Not("float"));

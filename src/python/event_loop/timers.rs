@@ -1,0 +1,104 @@
+//! The timers of asyncio's loop: a heap by the time at which each fires.
+
+use crate::model::{Address, Nanos};
+use crate::python::layout::AsyncioLayout;
+use crate::python::object::{Invalid, Reader};
+use crate::target::Memory;
+
+/// Timers that are looked at; as many overdue ones tell enough.
+const MOST: u64 = 1 << 12;
+
+/// Where a timer has its slots, learnt from the type of the first one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Timers {
+    r#type: Address,
+    when: u64,
+    cancelled: u64,
+}
+
+impl Timers {
+    /// How many timers of the heap `list` should have fired by `now`, cancelled ones left out.
+    pub(super) fn overdue<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        layout: &AsyncioLayout,
+        list: Address,
+        now: Nanos,
+    ) -> Result<u32, Invalid> {
+        let count = reader.word(list.offset(reader.layout.at.object.size))?.min(MOST);
+        if count == 0 {
+            return Ok(0);
+        }
+        let items = reader.words(reader.pointer(list.offset(layout.at.list.items))?, count)?;
+        let mut overdue = 0;
+        // Nobody fires before its parent, at half its place.
+        let mut due = vec![0];
+        while let Some(place) = due.pop() {
+            let Some(timer) = items.get(place).map(|item| Address(*item)) else { continue };
+            let Some(cancelled) = self.look(reader, layout, timer, now)? else { continue };
+            overdue += u32::from(!cancelled);
+            due.extend([2 * place + 1, 2 * place + 2]);
+        }
+        Ok(overdue)
+    }
+
+    /// Whether a timer that should have fired by `now` was cancelled; `None` when it is not due.
+    fn look<M: Memory>(
+        &mut self,
+        reader: Reader<'_, M>,
+        layout: &AsyncioLayout,
+        timer: Address,
+        now: Nanos,
+    ) -> Result<Option<bool>, Invalid> {
+        let r#type = reader.type_of(timer)?;
+        if r#type != self.r#type {
+            *self = Self::of(reader, layout, r#type)?;
+        }
+        let when = reader.pointer(timer.offset(self.when))?;
+        let value = reader.word(when.offset(reader.layout.at.object.r#type + 8))?;
+        // `<= now` is false of what is no number, too.
+        let is_due =
+            reader.type_name_of(when)? == "float" && f64::from_bits(value) <= now.seconds();
+        if !is_due {
+            return Ok(None);
+        }
+        // `True` and `False` are integers.
+        let cancelled = reader.pointer(timer.offset(self.cancelled))?;
+        Ok(Some(reader.integer(cancelled)? != 0))
+    }
+
+    fn of<M: Memory>(
+        reader: Reader<'_, M>,
+        layout: &AsyncioLayout,
+        r#type: Address,
+    ) -> Result<Self, Invalid> {
+        let slot = |name| reader.slot(layout, r#type, name);
+        Ok(Self { r#type, when: slot("_when")?, cancelled: slot("_cancelled")? })
+    }
+}
+
+impl<M: Memory> Reader<'_, M> {
+    /// The offset of what `__slots__` of a class, or of one of its bases, declares by this name.
+    fn slot(&self, layout: &AsyncioLayout, r#type: Address, name: &str) -> Result<u64, Invalid> {
+        /// No such class has as many bases.
+        const MOST_BASES: usize = 16;
+        let mut owner = r#type;
+        for _ in 0..MOST_BASES {
+            if owner.is_null() {
+                break;
+            }
+            let namespace = self.pointer(owner.offset(layout.at.r#type.dict))?;
+            if !namespace.is_null()
+                && let Some(descriptor) = self.dict_item(namespace, name)?
+                && self.type_name_of(descriptor)? == "member_descriptor"
+            {
+                // `PyMemberDescrObject`: type, name and qualified name, then the `PyMemberDef`,
+                // whose offset comes after its name and type.
+                let member = descriptor.offset(self.layout.at.object.r#type + 8 + 24);
+                return self.word(self.pointer(member)?.offset(16));
+            }
+            owner = self.pointer(owner.offset(layout.at.r#type.base))?;
+        }
+        Err(Invalid::Not("class with that slot"))
+    }
+}
