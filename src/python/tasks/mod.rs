@@ -27,7 +27,7 @@ use super::object::{Invalid, Reader};
 use crate::model::{
     Address, Awaiter, EventLoopInfo, LoopKind, Relation, StackId, Tables, Task, TaskState, Tasks,
 };
-use crate::target::{Memory, PageCache, Process};
+use crate::target::{Lines, Memory, PageCache, Process};
 
 /// Attempts to read lists of tasks that change meanwhile.
 const ATTEMPTS: usize = 5;
@@ -70,7 +70,8 @@ impl Asyncio {
         &self.layout
     }
 
-    /// All loops and tasks. `threads` are the interpreter's thread states.
+    /// All loops and tasks. `threads` are the interpreter's thread states, `lines` the room for the
+    /// memory that is read; a caller that keeps it saves taking it anew.
     ///
     /// # Errors
     /// When the lists of tasks change at every attempt to read them.
@@ -79,17 +80,21 @@ impl Asyncio {
         python: &Interpreter<M>,
         threads: &[PythonThread],
         tables: &mut Tables,
+        lines: &mut Lines,
     ) -> Result<Tasks, Invalid> {
         let Reader { memory, layout } = python.reader();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let pages = PageCache::new(memory);
+            let pages = PageCache::new(memory, lines);
             let reader = Reader { memory: &pages, layout };
             let moment = Moment::new(reader, &self.layout, tables);
             match Snapshot::new(moment).take(&python.interpreters()?, threads) {
                 Err(_) if attempt < ATTEMPTS => {}
-                taken => return taken,
+                taken => {
+                    lines.shrink();
+                    return taken;
+                }
             }
         }
     }
