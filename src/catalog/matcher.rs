@@ -2,16 +2,22 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, StackId, Tables};
+use crate::model::{Cause, Function, StackId, Tables};
 
 use super::probe::Probe;
 use super::{Catalog, PatternId};
+
+/// The frame, by module and function, that stands outside all others of a thread whose event loop is
+/// in a step: not all loops have frames of their own.
+const STEP: (&str, &str) = ("event-loop", "step");
 
 /// What is asked of a [`Matcher`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Query {
     /// The thread's Python stack.
     pub stack: StackId,
+    /// Whether the thread is in a step of an event loop, by other evidence than its frames.
+    pub in_step: bool,
     /// The system call that the thread is in, by its name.
     pub syscall: Option<&'static str>,
     /// [`Cause::Parked`] asks for probes that say that the thread is idle by design; any other for
@@ -27,6 +33,8 @@ pub struct Matcher<'c> {
     catalog: &'c Catalog,
     /// Of each function, by its id: the catalogue's patterns that it fits.
     functions: Vec<Box<[PatternId]>>,
+    /// The patterns that a step of an event loop fits.
+    step: Box<[PatternId]>,
     found: FxHashMap<Query, Option<&'c Probe>>,
 }
 
@@ -34,7 +42,14 @@ impl<'c> Matcher<'c> {
     /// A matcher that has seen nothing yet.
     #[must_use]
     pub fn new(catalog: &'c Catalog) -> Self {
-        Self { catalog, functions: Vec::new(), found: FxHashMap::default() }
+        let step = catalog.patterns_of(&Function {
+            name: STEP.1.into(),
+            qualified: true,
+            module: STEP.0.into(),
+            file: "".into(),
+            first_line: 0,
+        });
+        Self { catalog, functions: Vec::new(), step, found: FxHashMap::default() }
     }
 
     /// The catalogue's first probe for `query`.
@@ -53,6 +68,9 @@ impl<'c> Matcher<'c> {
             .filter_map(|frame| self.functions.get(usize::from(frame.function)))
             .map(|patterns| &**patterns)
             .collect();
+        if query.in_step {
+            stack.push(&self.step);
+        }
         stack.reverse();
         let found = self.catalog.first(&stack, query.syscall, query.cause);
         self.found.insert(query, found);
@@ -97,7 +115,12 @@ mod tests {
         let mut matcher = Matcher::new(&catalog);
         let mut tables = Tables::default();
         let main = push(&mut tables, StackId::EMPTY, "app", "main");
-        let query = |stack, syscall, cause| Query { stack, syscall: Some(syscall), cause };
+        let query = |stack, syscall, cause| Query {
+            stack,
+            in_step: false,
+            syscall: Some(syscall),
+            cause,
+        };
         let nothing = query(main, "clock_nanosleep", Cause::Sleep);
         assert_eq!(matcher.find(&tables, nothing), None);
 
@@ -112,5 +135,7 @@ mod tests {
         assert_eq!(matcher.find(&tables, query(nap, "clock_nanosleep", Cause::Lock)), None);
         assert_eq!(matcher.find(&tables, query(nap, "clock_nanosleep", Cause::Parked)), None);
         assert_eq!(matcher.find(&tables, query(StackId(99), "poll", Cause::Sleep)), None);
+        let step = Query { in_step: true, ..query(main, "poll", Cause::Network) };
+        assert_eq!(matcher.find(&tables, step).map(|probe| &*probe.id), Some("network-on-loop"));
     }
 }

@@ -47,7 +47,8 @@ impl<'c> Classifier<'c> {
         if judgement.cause == Cause::Lock && judgement.may_park && self.awaits_item(sample) {
             judgement = Judgement::of(Cause::Parked).noted(note::QUEUE_CONSUMER);
         }
-        let query = |cause| Query { stack: sample.stack, syscall, cause };
+        let in_step = sample.event_loop.is_some_and(|event_loop| event_loop.step.is_some());
+        let query = |cause| Query { stack: sample.stack, in_step, syscall, cause };
         let parked = judgement.may_park.then(|| self.matcher.find(tables, query(Cause::Parked)));
         let (cause, probe) = match parked.flatten() {
             Some(probe) => (Cause::Parked, Some(probe)),

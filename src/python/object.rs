@@ -124,6 +124,9 @@ impl<M: Memory> Reader<'_, M> {
         let ascii = state >> at.ascii_bit & 1 == 1;
         let data = object.offset(if ascii { at.ascii_data } else { at.compact_data });
         let bytes = self.slice(data, length.min(LONGEST_TEXT) * width)?;
+        if ascii && bytes.is_ascii() {
+            return String::from_utf8(bytes).map_err(|_| Invalid::Not("str"));
+        }
         Ok(match width {
             1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
             2 => {

@@ -3,7 +3,7 @@
 use super::process::AttachError;
 use crate::model::{Pid, Tables, Tasks};
 use crate::python::{Asyncio, Interpreter, Invalid, LayoutError, Runtime, Version, is_legacy};
-use crate::target::{Process, ProcessMemory};
+use crate::target::{Lines, Process, ProcessMemory};
 
 /// Why tasks cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,7 @@ pub struct TaskSampler {
     process: Process,
     python: Interpreter<ProcessMemory>,
     asyncio: Asyncio,
+    lines: Lines,
 }
 
 impl TaskSampler {
@@ -49,7 +50,7 @@ impl TaskSampler {
         let layout = |error: LayoutError| AttachError::from(error);
         let python = Interpreter::new(process.memory(), &runtime).map_err(layout)?;
         let asyncio = Asyncio::find(process, &python).map_err(layout)?;
-        Ok(Self { process: process.clone(), python, asyncio })
+        Ok(Self { process: process.clone(), python, asyncio, lines: Lines::default() })
     }
 
     /// All loops and tasks as they are now; what their ids mean is added to `tables`.
@@ -61,6 +62,6 @@ impl TaskSampler {
         let failed = |source| TasksError::Unreadable { pid, source };
         let tids = self.process.tids().unwrap_or_default();
         let threads = self.python.threads(&tids).map_err(failed)?;
-        self.asyncio.tasks(&self.python, &threads, tables).map_err(failed)
+        self.asyncio.tasks(&self.python, &threads, tables, &mut self.lines).map_err(failed)
     }
 }

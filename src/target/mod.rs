@@ -42,7 +42,7 @@ pub use self::kernel::{KernelThread, Schedule};
 pub use self::launch::{LaunchError, Launched};
 pub use self::maps::{MOST_MAPPINGS, Mapping};
 pub use self::memory::{LiveMemory, Memory, ProcessMemory, ReadError, Span};
-pub use self::pages::PageCache;
+pub use self::pages::{Lines, PageCache};
 pub use self::pause::{Pause, PauseError};
 pub use self::privileges::{Check, checks};
 pub use self::process::{OpenError, Process, ProcessState, all_pids};

@@ -1,7 +1,5 @@
 //! Where the loops and the tasks are: what each thread runs, and asyncio's own lists of tasks.
 
-use rustc_hash::FxHashSet;
-
 use super::kinds::Kind;
 use super::moment::Moment;
 use crate::model::Address;
@@ -91,7 +89,6 @@ pub(super) fn current_task<M: Memory>(
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     pub tasks: Vec<Address>,
-    seen: FxHashSet<Address>,
     /// Whether there are more than may be read.
     pub truncated: bool,
 }
@@ -100,9 +97,15 @@ impl Listed {
     fn add(&mut self, task: Address) {
         if self.tasks.len() >= MOST_TASKS {
             self.truncated = true;
-        } else if self.seen.insert(task) {
+        } else {
             self.tasks.push(task);
         }
+    }
+
+    /// Each task once, as they lie in memory: what is read together is then looked at together.
+    pub(super) fn sort(&mut self) {
+        self.tasks.sort_unstable();
+        self.tasks.dedup();
     }
 }
 
@@ -144,7 +147,8 @@ impl<M: Memory> Moment<'_, M> {
     /// The tasks of a linked list, whose head has the form of a node.
     fn linked(&self, head: Address, node: u64, listed: &mut Listed) -> Result<(), Invalid> {
         let mut next = self.reader.pointer(head)?;
-        for _ in 0..=MOST_TASKS {
+        let mut mark = head;
+        for step in 1..=MOST_TASKS + 1 {
             // A thread that never had a task has an empty list, or none yet.
             if next == head || next.is_null() {
                 return Ok(());
@@ -153,7 +157,14 @@ impl<M: Memory> Moment<'_, M> {
             if listed.truncated {
                 return Ok(());
             }
+            // A list that changes may lead back into itself (Brent's algorithm).
+            if step.is_power_of_two() {
+                mark = next;
+            }
             next = self.reader.pointer(next)?;
+            if next == mark {
+                break;
+            }
         }
         Err(Invalid::Not("list of tasks"))
     }
@@ -171,21 +182,29 @@ impl<M: Memory> Moment<'_, M> {
         if !slots.is_power_of_two() || slots > MOST_SLOTS {
             return Err(Invalid::Not("set"));
         }
+        let mut held = Vec::new();
         for first in (0..slots).step_by(SLOTS_AT_ONCE as usize) {
             let count = SLOTS_AT_ONCE.min(slots - first);
             // `setentry`: the object and its hash.
             let words = self.reader.words(table.offset(first * 16), count * 2)?;
-            for entry in words.as_chunks::<2>().0 {
-                let [object, hash] = *entry;
-                if object == 0 || hash == EMPTIED {
-                    continue;
-                }
-                // A reference that has just been cleared leads to None.
-                if let Ok(task) = resolve(Address(object))
-                    && self.kind(task) == Ok(Kind::Task)
-                {
-                    listed.add(task);
-                }
+            let used = |entry: &&[u64; 2]| entry[0] != 0 && entry[1] != EMPTIED;
+            held.extend(
+                words.as_chunks::<2>().0.iter().filter(used).map(|entry| Address(entry[0])),
+            );
+            if held.len() > MOST_TASKS {
+                listed.truncated = true;
+                held.truncate(MOST_TASKS);
+                break;
+            }
+        }
+        // Hashes throw about what lies together; see `Listed::sort`.
+        held.sort_unstable();
+        let mut tasks: Vec<_> = held.into_iter().filter_map(|held| resolve(held).ok()).collect();
+        tasks.sort_unstable();
+        for task in tasks {
+            // A reference that has just been cleared leads to None.
+            if self.kind(task) == Ok(Kind::Task) {
+                listed.add(task);
             }
         }
         Ok(())

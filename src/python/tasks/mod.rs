@@ -14,7 +14,7 @@ mod told;
 
 pub use self::current::{CurrentTask, CurrentTasks};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use self::chain::Chain;
 use self::find::Listed;
@@ -27,7 +27,7 @@ use super::object::{Invalid, Reader};
 use crate::model::{
     Address, Awaiter, EventLoopInfo, LoopKind, Relation, StackId, Tables, Task, TaskState, Tasks,
 };
-use crate::target::{Memory, PageCache, Process};
+use crate::target::{Lines, Memory, PageCache, Process};
 
 /// Attempts to read lists of tasks that change meanwhile.
 const ATTEMPTS: usize = 5;
@@ -82,7 +82,8 @@ impl Asyncio {
         find::running_loop(python.reader(), &self.layout, thread.address)
     }
 
-    /// All loops and tasks. `threads` are the interpreter's thread states.
+    /// All loops and tasks. `threads` are the interpreter's thread states, `lines` the room for the
+    /// memory that is read; a caller that keeps it saves taking it anew.
     ///
     /// # Errors
     /// When the lists of tasks change at every attempt to read them.
@@ -91,17 +92,21 @@ impl Asyncio {
         python: &Interpreter<M>,
         threads: &[PythonThread],
         tables: &mut Tables,
+        lines: &mut Lines,
     ) -> Result<Tasks, Invalid> {
         let Reader { memory, layout } = python.reader();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let pages = PageCache::new(memory);
+            let pages = PageCache::new(memory, lines);
             let reader = Reader { memory: &pages, layout };
             let moment = Moment::new(reader, &self.layout, tables);
             match Snapshot::new(moment).take(&python.interpreters()?, threads) {
                 Err(_) if attempt < ATTEMPTS => {}
-                taken => return taken,
+                taken => {
+                    lines.shrink();
+                    return taken;
+                }
             }
         }
     }
@@ -159,9 +164,10 @@ impl<'a, M: Memory> Snapshot<'a, M> {
             let _ = self.running_loops(interpreter, own());
             self.moment.list(interpreter, own().map(|thread| thread.address), &mut listed)?;
         }
+        listed.sort();
         self.tasks.truncated = listed.truncated;
-        let raw = self.read_all(&listed.tasks);
-        self.connect(&raw);
+        let awaiters = self.read_all(&listed.tasks);
+        self.connect(awaiters);
         Ok(self.tasks)
     }
 
@@ -246,22 +252,25 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         })
     }
 
-    /// Reads the tasks themselves, with their chains.
-    fn read_all(&mut self, listed: &[Address]) -> Vec<RawTask> {
-        let mut read = Vec::with_capacity(listed.len());
+    /// Reads the tasks themselves, with their chains, and who waits for each.
+    fn read_all(&mut self, listed: &[Address]) -> Vec<Vec<(Address, Relation)>> {
+        let mut awaiters = Vec::with_capacity(listed.len());
+        self.tasks.tasks.reserve_exact(listed.len());
+        self.by_address.reserve(listed.len());
         let (mut buffer, mut chain) = (Vec::new(), Chain::default());
         for address in listed {
             match self.read_one(*address, &mut buffer, &mut chain) {
                 Ok((raw, task)) => {
-                    let index = u32::try_from(read.len()).unwrap_or(u32::MAX);
+                    let index = u32::try_from(self.tasks.tasks.len()).unwrap_or(u32::MAX);
                     self.by_address.insert(*address, index);
                     self.tasks.tasks.push(task);
-                    read.push(raw);
+                    // Now, while what lies around the task is at hand.
+                    awaiters.push(self.moment.awaiters(&raw));
                 }
                 Err(_) => self.tasks.missed += 1,
             }
         }
-        read
+        awaiters
     }
 
     fn read_one(
@@ -310,32 +319,12 @@ impl<'a, M: Memory> Snapshot<'a, M> {
     }
 
     /// Connects tasks with those that wait for them, and loops with the tasks that they run.
-    fn connect(&mut self, raw: &[RawTask]) {
-        let published = matches!(self.moment.layout.task_list, TaskList::Linked { .. });
-        for (index, raw) in raw.iter().enumerate() {
-            if !raw.pending {
-                continue;
-            }
-            let told = self.moment.told(raw.address);
-            let relation = |task: Address| {
-                told.iter().find(|told| told.task == task).map(|told| told.relation)
-            };
-            let mut awaiters: Vec<(Address, Relation)> = if published {
-                let listed = self.moment.awaiters(raw).unwrap_or_default();
-                let with = |task| (task, relation(task).unwrap_or(Relation::Await));
-                listed.into_iter().map(with).collect()
-            } else {
-                told.iter().map(|told| (told.task, told.relation)).collect()
-            };
-            let mut seen = FxHashSet::default();
-            awaiters.retain(|(task, _)| seen.insert(*task));
+    fn connect(&mut self, awaiters: Vec<Vec<(Address, Relation)>>) {
+        for (task, awaiters) in self.tasks.tasks.iter_mut().zip(awaiters) {
             let awaiters = awaiters.into_iter().filter_map(|(task, relation)| {
                 Some(Awaiter { task: *self.by_address.get(&task)?, relation })
             });
-            let awaited_by = awaiters.collect();
-            if let Some(task) = self.tasks.tasks.get_mut(index) {
-                task.awaited_by = awaited_by;
-            }
+            task.awaited_by = awaiters.collect();
         }
         for task in self.running.keys() {
             let Some(index) = self.by_address.get(task) else { continue };

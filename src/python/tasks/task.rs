@@ -1,5 +1,6 @@
 //! One task, as its structure tells.
 
+use super::kinds::Kind;
 use super::moment::Moment;
 use crate::model::Address;
 use crate::python::layout::AsyncioLayout;
@@ -67,8 +68,11 @@ impl RawTask {
 
 impl<M: Memory> Moment<'_, M> {
     /// A task's name.
-    pub(super) fn task_name(&self, task: &RawTask) -> Result<String, Invalid> {
-        let mut name = name_of(self.reader, task.name)?;
+    pub(super) fn task_name(&mut self, task: &RawTask) -> Result<String, Invalid> {
+        let mut name = match self.kind(task.name)? {
+            Kind::Integer => numbered(self.reader, task.name)?,
+            _ => self.reader.text(task.name)?,
+        };
         if let Some((end, _)) = name.char_indices().nth(LONGEST_NAME) {
             name.truncate(end);
         }
@@ -76,7 +80,7 @@ impl<M: Memory> Moment<'_, M> {
     }
 
     /// The tasks that CPython itself says wait for a task (3.14+).
-    pub(super) fn awaiters(&self, task: &RawTask) -> Result<Vec<Address>, Invalid> {
+    pub(super) fn published_awaiters(&self, task: &RawTask) -> Result<Vec<Address>, Invalid> {
         if task.awaited_by.is_null() {
             return Ok(Vec::new());
         }
@@ -96,7 +100,7 @@ impl<M: Memory> Moment<'_, M> {
 
     /// Whether the future at `future` is done.
     pub(super) fn is_done(&mut self, future: Address) -> bool {
-        let is_future = self.kind(future).is_ok_and(super::kinds::Kind::is_future);
+        let is_future = self.kind(future).is_ok_and(Kind::is_future);
         let state = self.reader.int32(future.offset(self.layout.at.task.state));
         is_future && state.is_ok_and(|state| state as u32 != PENDING)
     }
@@ -107,9 +111,11 @@ impl<M: Memory> Moment<'_, M> {
 pub(super) fn name_of<M: Memory>(reader: Reader<'_, M>, name: Address) -> Result<String, Invalid> {
     match reader.text(name) {
         Ok(text) => Ok(text),
-        Err(_) if reader.type_name_of(name)? == "int" => {
-            Ok(format!("Task-{}", reader.integer(name)?))
-        }
+        Err(_) if reader.type_name_of(name)? == "int" => numbered(reader, name),
         Err(error) => Err(error),
     }
+}
+
+fn numbered<M: Memory>(reader: Reader<'_, M>, number: Address) -> Result<String, Invalid> {
+    Ok(format!("Task-{}", reader.integer(number)?))
 }

@@ -6,9 +6,13 @@
 
 use std::rc::Rc;
 
+use rustc_hash::FxHashSet;
+
 use super::kinds::Kind;
 use super::moment::Moment;
+use super::task::RawTask;
 use crate::model::{Address, Relation};
+use crate::python::layout::TaskList;
 use crate::python::object::Invalid;
 use crate::target::Memory;
 
@@ -27,22 +31,60 @@ pub(super) struct Told {
 }
 
 impl<M: Memory> Moment<'_, M> {
-    /// The tasks that wait for the future, or task, at `future`.
-    pub(super) fn told(&mut self, future: Address) -> Vec<Told> {
-        self.told_below(future, DEEPEST)
+    /// The tasks that wait for a task that is not done, each once.
+    pub(super) fn awaiters(&mut self, task: &RawTask) -> Vec<(Address, Relation)> {
+        if !task.pending {
+            return Vec::new();
+        }
+        let told = self.told_below(task.address, DEEPEST);
+        let relation =
+            |task: Address| told.iter().find(|told| told.task == task).map(|told| told.relation);
+        let mut awaiters: Vec<_> = match self.layout.task_list {
+            TaskList::Linked { .. } => {
+                let listed = self.published_awaiters(task).unwrap_or_default();
+                let with = |task| (task, relation(task).unwrap_or(Relation::Await));
+                listed.into_iter().map(with).collect()
+            }
+            TaskList::Sets => told.iter().map(|told| (told.task, told.relation)).collect(),
+        };
+        if awaiters.len() > 1 {
+            let mut seen = FxHashSet::default();
+            awaiters.retain(|(task, _)| seen.insert(*task));
+        }
+        awaiters
     }
 
     fn told_below(&mut self, future: Address, depth: u32) -> Vec<Told> {
         let Some(depth) = depth.checked_sub(1) else { return Vec::new() };
         let mut found: Vec<Told> = Vec::new();
+        let mut add = |told: Told| {
+            if !found.contains(&told) {
+                found.push(told);
+            }
+        };
         for callback in self.callbacks(future).unwrap_or_default() {
-            for told in self.by_callback(callback, depth).iter() {
-                if !found.contains(told) {
-                    found.push(*told);
+            match self.by_wakeup(callback) {
+                Ok(Some(task)) => add(Told { task, relation: Relation::Await }),
+                Ok(None) => {
+                    self.by_callback(callback, depth).iter().copied().for_each(&mut add);
                 }
+                Err(_) => {}
             }
         }
         found
+    }
+
+    /// The task that awaits a future itself, of which the callback is its `wakeup`.
+    fn by_wakeup(&mut self, callback: Address) -> Result<Option<Address>, Invalid> {
+        let (reader, head) = (self.reader, self.head());
+        let task = match self.kind(callback)? {
+            Kind::Wakeup => reader.pointer(callback.offset(head))?,
+            // After its head, a method of C has its definition and its object.
+            Kind::BuiltinMethod => reader.pointer(callback.offset(head + 8))?,
+            _ => return Ok(None),
+        };
+        let is_task = !task.is_null() && self.kind(task)? == Kind::Task;
+        Ok(is_task.then_some(task))
     }
 
     /// The callbacks of a future.
@@ -82,18 +124,10 @@ impl<M: Memory> Moment<'_, M> {
 
     fn look_at_callback(&mut self, callback: Address, depth: u32) -> Result<Vec<Told>, Invalid> {
         let (reader, head) = (self.reader, self.head());
-        // After its head, a method of C has its definition and its object; a method of Python its
-        // function and its object; a `functools.partial` its function and its arguments.
+        // After its head, a method has its function and its object; a `functools.partial` its
+        // function and its arguments.
         let second = |callback: Address| reader.pointer(callback.offset(head + 8));
         Ok(match self.kind(callback)? {
-            kind @ (Kind::BuiltinMethod | Kind::Wakeup) => {
-                let task = match kind {
-                    Kind::Wakeup => reader.pointer(callback.offset(head))?,
-                    _ => second(callback)?,
-                };
-                let is_task = !task.is_null() && self.kind(task)? == Kind::Task;
-                is_task.then_some(Told { task, relation: Relation::Await }).into_iter().collect()
-            }
             Kind::Method => self.by_owner(second(callback)?)?,
             Kind::Partial => {
                 let parts = reader.tuple(second(callback)?)?;
