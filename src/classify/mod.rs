@@ -462,7 +462,7 @@ mod tests {
             assert_eq!(thread.cause(), expected);
         }
         let worker = Thread { frames: &[("pool", "worker")], event_loop, ..blocked(FUTEX) };
-        assert_eq!(worker.seen(), seen(Tag::IdleWaiting, Cause::Lock, None));
+        assert_eq!(worker.seen(), seen(Tag::IdleWaiting, Cause::Lock, "thread-lock-on-loop"));
     }
 
     #[test]
