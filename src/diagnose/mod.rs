@@ -11,7 +11,6 @@ mod loops;
 mod measures;
 mod recommendation;
 mod site;
-pub mod tasks;
 mod verdict;
 pub(crate) mod words;
 

@@ -9,6 +9,7 @@ pub mod note;
 mod origin;
 mod survey;
 mod tables;
+mod task_look;
 mod tasks;
 
 pub use self::cause::{Cause, Tag};
@@ -31,6 +32,10 @@ pub use self::tables::{
     ThreadInfo,
 };
 pub use self::tasks::{
-    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Relation, Task, TaskState, Tasks,
-    UNTOLD_DEADLINE,
+    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, Task, TaskCircle,
+    TaskState, Tasks, UNTOLD_DEADLINE,
+};
+pub use self::task_look::{
+    LoopSight, SightCount, StuckTask, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight,
+    TaskTrouble, Turnover,
 };

@@ -34,6 +34,8 @@ pub struct EventLoopInfo {
     pub ready: Option<u64>,
     /// Timers that have not fired, cancelled ones among them.
     pub timers: Option<u64>,
+    /// Whether it is in debug mode, as far as it lets that be read.
+    pub debug: bool,
 }
 
 /// A family of event loops.
@@ -86,13 +88,52 @@ pub struct Task {
     pub deadline: Option<Nanos>,
     /// The locks and semaphores that its `async with` blocks hold.
     pub holds: Vec<Address>,
+    /// What it is in that nobody looks after.
+    pub plight: Option<Plight>,
+}
+
+/// What becomes of tasks that nobody looks after.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plight {
+    /// It waits; no task waits for it and nothing but its own wake-up refers to it.
+    Orphan,
+    /// It runs on though the `gather` that it was given to has raised.
+    LeftByGather,
+    /// It has failed, and nobody has asked for its exception.
+    Unretrieved {
+        /// The exception's type; empty when it could not be told.
+        exception: Box<str>,
+    },
+}
+
+impl Plight {
+    /// The stable name that files use.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Orphan => "orphan",
+            Self::LeftByGather => "left-by-gather",
+            Self::Unretrieved { .. } => "unretrieved-exception",
+        }
+    }
+}
+
+/// Tasks that wait in a circle: each for the next, the last for the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskCircle {
+    /// The tasks by their indices, the smallest first; each with the lock that it waits for, when
+    /// it is one that the next one holds.
+    pub members: Vec<(u32, Option<Address>)>,
+    /// Whether a time limit of one of them will break it.
+    pub expires: bool,
 }
 
 /// There is a time limit, and its time cannot be told: uvloop's timers are Cython's.
 pub const UNTOLD_DEADLINE: Nanos = Nanos(u64::MAX);
 
 /// What a task does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
     /// Its loop runs it.
@@ -132,10 +173,12 @@ pub struct Awaited {
     pub type_name: Box<str>,
     /// When a sleep ends, on the loop's clock.
     pub until: Option<Nanos>,
+    /// Of a future, the object whose method waits for it; null where there is none.
+    pub via: Address,
 }
 
 /// Kinds of things that tasks wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AwaitKind {
     /// A time.
@@ -210,7 +253,7 @@ pub struct Awaiter {
 }
 
 /// By what means a task waits for another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
     /// A plain `await`.
@@ -309,6 +352,7 @@ mod tests {
             cancel_requests: 0,
             deadline: deadline.map(Nanos),
             holds: Vec::new(),
+            plight: None,
         }
     }
 

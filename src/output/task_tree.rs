@@ -154,6 +154,7 @@ mod tests {
             cancel_requests: 0,
             deadline: None,
             holds: Vec::new(),
+            plight: None,
         };
         Tasks { tasks: list.iter().enumerate().map(task).collect(), ..Tasks::default() }
     }

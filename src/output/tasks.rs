@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::escape::{columns, cut, sanitise};
 use super::task_tree::{Mark, Node, trees};
-use crate::diagnose::tasks::{Deadlock, deadlocks};
 use crate::model::{
-    Awaited, EventLoopInfo, LoopKind, Nanos, Task, TaskState, Tasks, UNTOLD_DEADLINE,
+    Awaited, EventLoopInfo, LoopKind, Nanos, Plight, Task, TaskCircle, TaskState, Tasks, UNTOLD_DEADLINE,
 };
 use crate::profile::Snapshot;
 
@@ -39,7 +38,7 @@ pub fn tasks_text(
         tasks.loops.len(),
         tasks.tasks.len()
     )?;
-    let deadlocks = deadlocks(tasks);
+    let deadlocks = &snapshot.task_deadlocks;
     let members = deadlocks.iter().flat_map(|deadlock| &deadlock.members);
     let mut stuck: Vec<u32> = members.map(|(index, _)| *index).collect();
     stuck.sort_unstable();
@@ -54,7 +53,7 @@ pub fn tasks_text(
             page.write(out, root, 2)?;
         }
     }
-    for deadlock in &deadlocks {
+    for deadlock in deadlocks {
         page.deadlock(out, deadlock)?;
     }
     if tasks.missed > 0 {
@@ -103,6 +102,7 @@ impl Page<'_> {
         }
         parts.extend(info.ready.map(|count| format!("{count} callbacks ready")));
         parts.extend(info.timers.map(|count| format!("{count} timers")));
+        parts.extend(info.debug.then(|| "debug mode".to_owned()));
         let head = sanitise(&format!("Loop {kind} {thread}"), WIDTH);
         let mut text = format!("{head}:");
         fill(&mut text, &parts, ", ", 4);
@@ -110,7 +110,7 @@ impl Page<'_> {
     }
 
     /// `worker-1 waits for a lock that worker-2 holds`, for each member.
-    fn deadlock(&self, out: &mut dyn Write, deadlock: &Deadlock) -> io::Result<()> {
+    fn deadlock(&self, out: &mut dyn Write, deadlock: &TaskCircle) -> io::Result<()> {
         let end = if deadlock.expires { "until a time limit ends it" } else { "nothing ends it" };
         writeln!(out, "\nDEADLOCK of {} tasks, {end}:", deadlock.members.len())?;
         let name = |index: u32| {
@@ -182,6 +182,13 @@ impl Page<'_> {
         if task.cancel_requests > 0 {
             facts.push(format!("asked {} times to cancel", task.cancel_requests));
         }
+        facts.extend(task.plight.as_ref().map(|plight| match plight {
+            Plight::Orphan => "ORPHAN: nothing refers to it".to_owned(),
+            Plight::LeftByGather => "LEFT RUNNING by a gather that raised".to_owned(),
+            Plight::Unretrieved { exception } => {
+                format!("FAILED with {exception}, which nobody asked for")
+            }
+        }));
         if let Some(deadline) = task.deadline
             && node.count == 1
         {
@@ -241,6 +248,7 @@ pub(super) fn add_tasks(document: &mut Value, snapshot: &Snapshot, tasks: &Tasks
             "kind": info.kind,
             "type": info.type_name,
             "current": info.current.and_then(id),
+            "debug": info.debug,
             "ready": info.ready,
             "timers": info.timers,
         })
@@ -280,11 +288,11 @@ pub(super) fn add_tasks(document: &mut Value, snapshot: &Snapshot, tasks: &Tasks
             "has_deadline": tasks.deadline(index).is_some(),
             "deadline_seconds":
                 tasks.deadline(index).filter(|it| *it != UNTOLD_DEADLINE).map(left),
+            "plight": task.plight.as_ref().map(Plight::name),
             "holds": task.holds.iter().map(|lock| format!("{:#x}", lock.0)).collect::<Vec<_>>(),
         })
     };
-    let deadlocks = deadlocks(tasks);
-    let deadlocks = deadlocks.iter().map(|deadlock| {
+    let deadlocks = snapshot.task_deadlocks.iter().map(|deadlock| {
         let members = deadlock.members.iter().map(|(index, lock)| {
             json!({ "task": id(*index), "lock": lock.map(|lock| format!("{:#x}", lock.0)) })
         });

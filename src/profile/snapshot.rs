@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, Tasks, ThreadId, WaitDetails,
+    Deadlock, LockWait, Nanos, StateId, Step, Tables, Tag, TaskCircle, Tasks, ThreadId, WaitDetails,
 };
 
 use super::meta::Meta;
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub deadlocks: Vec<Deadlock>,
     /// Its event loops and tasks, when they were asked for.
     pub tasks: Option<Tasks>,
+    /// Tasks that wait for each other for ever.
+    pub task_deadlocks: Vec<TaskCircle>,
 }
 
 /// What one thread did at that moment.

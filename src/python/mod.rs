@@ -12,6 +12,7 @@ mod locks;
 mod module_name;
 mod object;
 mod opcode;
+mod slots;
 mod stack;
 mod tasks;
 mod tid;

@@ -1,9 +1,9 @@
 //! The tasks of a process, on demand: dear to enumerate, and therefore no part of a sample.
 
 use super::process::AttachError;
-use crate::model::{Pid, Tables, Tasks};
+use crate::model::{Address, Awaited, DescriptorId, Pid, Tables, Tasks};
 use crate::python::{Asyncio, Interpreter, Invalid, LayoutError, Runtime, Version, is_legacy};
-use crate::target::{Lines, Process, ProcessMemory};
+use crate::target::{Descriptors, Lines, Process, ProcessMemory};
 
 /// Why tasks cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,10 @@ pub struct TaskSampler {
     python: Interpreter<ProcessMemory>,
     asyncio: Asyncio,
     lines: Lines,
+    /// The tasks of the last look that had not ended: those that fail are asked about until
+    /// somebody asks for their exception.
+    pending: Vec<Address>,
+    descriptors: Descriptors,
 }
 
 impl TaskSampler {
@@ -50,7 +54,21 @@ impl TaskSampler {
         let layout = |error: LayoutError| AttachError::from(error);
         let python = Interpreter::new(process.memory(), &runtime).map_err(layout)?;
         let asyncio = Asyncio::find(process, &python).map_err(layout)?;
-        Ok(Self { process: process.clone(), python, asyncio, lines: Lines::default() })
+        Ok(Self {
+            process: process.clone(),
+            python,
+            asyncio,
+            lines: Lines::default(),
+            pending: Vec::new(),
+            descriptors: Descriptors::new(process),
+        })
+    }
+
+    /// The socket that a task waits for, as far as its objects lead to one.
+    pub fn socket(&mut self, awaits: &Awaited, tables: &mut Tables) -> Option<DescriptorId> {
+        let object = if awaits.via.is_null() { awaits.object } else { awaits.via };
+        let number = self.asyncio.descriptor(&self.python, object)?;
+        Some(self.descriptors.resolve(number, tables))
     }
 
     /// All loops and tasks as they are now; what their ids mean is added to `tables`.
@@ -62,6 +80,12 @@ impl TaskSampler {
         let failed = |source| TasksError::Unreadable { pid, source };
         let tids = self.process.tids().unwrap_or_default();
         let threads = self.python.threads(&tids).map_err(failed)?;
-        self.asyncio.tasks(&self.python, &threads, tables, &mut self.lines).map_err(failed)
+        let ended = std::mem::take(&mut self.pending);
+        let tasks = self
+            .asyncio
+            .tasks(&self.python, &threads, tables, &mut self.lines, &ended)
+            .map_err(failed)?;
+        self.pending = tasks.tasks.iter().map(|task| task.address).collect();
+        Ok(tasks)
     }
 }

@@ -21,7 +21,7 @@ use crate::sampler::{
     own_cpu_time, raise_priority,
 };
 use crate::target::{Process, ProcessState, syscall_name};
-use crate::waits::{LASTING, deadlocks, is_suspicious};
+use crate::waits::{LASTING, deadlocks, is_suspicious, task_deadlocks};
 
 /// How often a block is cut: what a crash may lose.
 const BLOCK_LENGTH: Nanos = Nanos::SECOND;
@@ -275,7 +275,9 @@ impl<'c> Session<'c> {
         let mut snapshot = self.snapshot();
         let mut sampler = TaskSampler::attach(self.sampler.process())?;
         snapshot.time = monotonic_now();
-        snapshot.tasks = Some(sampler.sample(&mut snapshot.tables)?);
+        let tasks = sampler.sample(&mut snapshot.tables)?;
+        snapshot.task_deadlocks = task_deadlocks(&tasks);
+        snapshot.tasks = Some(tasks);
         Ok(snapshot)
     }
 
@@ -298,6 +300,7 @@ impl<'c> Session<'c> {
             details: BTreeMap::new(),
             deadlocks: Vec::new(),
             tasks: None,
+            task_deadlocks: Vec::new(),
         }
     }
 

@@ -2,6 +2,11 @@
 //! waits; knows neither the process nor the text.
 
 mod graph;
+#[cfg(test)]
+mod task_fixture;
+mod tasks;
+
+pub use self::tasks::task_deadlocks;
 
 use rustc_hash::FxHashMap;
 

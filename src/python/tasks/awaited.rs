@@ -28,8 +28,15 @@ impl<M: Memory> Moment<'_, M> {
     pub(super) fn awaited(&mut self, chain: &Chain, future: Address) -> Option<Awaited> {
         self.by_function(chain).or_else(|| {
             let object = chain.leaf.unwrap_or(future);
-            (!object.is_null()).then(|| self.by_object(object))?
+            let awaited = (!object.is_null()).then(|| self.by_object(object))??;
+            Some(Awaited { via: self.innermost_self(chain), ..awaited })
         })
+    }
+
+    /// The object whose method the innermost frame of a chain is.
+    fn innermost_self(&mut self, chain: &Chain) -> Address {
+        let innermost = chain.links.last().copied();
+        innermost.and_then(|link| self.local(&link, "self")).unwrap_or(Address::NULL)
     }
 
     /// By asyncio's own functions at the inner end of the chain, of which the outermost is the one
@@ -124,7 +131,7 @@ impl<M: Memory> Moment<'_, M> {
     fn named(&mut self, kind: AwaitKind, object: Address) -> Awaited {
         let info = self.type_info(object);
         let type_name = info.as_ref().map_or("", |info| info.name()).into();
-        Awaited { kind, object, type_name, until: None }
+        Awaited { kind, object, type_name, until: None, via: Address::NULL }
     }
 }
 

@@ -7,6 +7,8 @@ mod current;
 mod find;
 mod kinds;
 mod moment;
+mod peers;
+mod plight;
 mod scopes;
 mod suspended;
 mod task;
@@ -25,7 +27,7 @@ use super::interpreter::{Interpreter, PythonThread};
 use super::layout::{AsyncioLayout, LayoutError, TaskList};
 use super::object::{Invalid, Reader};
 use crate::model::{
-    Address, Awaiter, EventLoopInfo, LoopKind, Relation, StackId, Tables, Task, TaskState, Tasks,
+    Address, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, StackId, Tables, Task, TaskState, Tasks,
 };
 use crate::target::{Lines, Memory, PageCache, Process};
 
@@ -82,7 +84,14 @@ impl Asyncio {
         find::running_loop(python.reader(), &self.layout, thread.address)
     }
 
-    /// All loops and tasks. `threads` are the interpreter's thread states, `lines` the room for the
+    /// The descriptor of the socket behind an object that a task waits for; `None` where none is
+    /// found.
+    pub fn descriptor<M: Memory>(&self, python: &Interpreter<M>, object: Address) -> Option<i32> {
+        peers::descriptor(python.reader(), &self.layout, object).ok().flatten()
+    }
+
+    /// All loops and tasks. `ended` are tasks that were there before and may have failed since.
+    /// `threads` are the interpreter's thread states, `lines` the room for the
     /// memory that is read; a caller that keeps it saves taking it anew.
     ///
     /// # Errors
@@ -93,6 +102,7 @@ impl Asyncio {
         threads: &[PythonThread],
         tables: &mut Tables,
         lines: &mut Lines,
+        ended: &[Address],
     ) -> Result<Tasks, Invalid> {
         let Reader { memory, layout } = python.reader();
         let mut attempt = 0;
@@ -101,7 +111,7 @@ impl Asyncio {
             let pages = PageCache::new(memory, lines);
             let reader = Reader { memory: &pages, layout };
             let moment = Moment::new(reader, &self.layout, tables);
-            match Snapshot::new(moment).take(&python.interpreters()?, threads) {
+            match Snapshot::new(moment).take(&python.interpreters()?, threads, ended) {
                 Err(_) if attempt < ATTEMPTS => {}
                 taken => {
                     lines.shrink();
@@ -130,6 +140,9 @@ fn published(process: &Process) -> Option<Address> {
         .map(|section| section.address)
 }
 
+/// The tasks that wait for one task, by their addresses.
+type Awaiters = Vec<(Address, Relation)>;
+
 /// A snapshot in the making.
 struct Snapshot<'a, M> {
     moment: Moment<'a, M>,
@@ -156,6 +169,7 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         mut self,
         interpreters: &[(Address, u32)],
         threads: &[PythonThread],
+        ended: &[Address],
     ) -> Result<Tasks, Invalid> {
         let mut listed = Listed::default();
         for &(interpreter, number) in interpreters {
@@ -166,7 +180,8 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         }
         listed.sort();
         self.tasks.truncated = listed.truncated;
-        let awaiters = self.read_all(&listed.tasks);
+        let mut awaiters = self.read_all(&listed.tasks);
+        awaiters.extend(self.read_ended(ended));
         self.connect(awaiters);
         Ok(self.tasks)
     }
@@ -225,6 +240,9 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         };
         let size = |object: Address| reader.word(object.offset(reader.layout.at.object.size)).ok();
         let attribute = |name| reader.attribute(address, name).ok().flatten().and_then(size);
+        // `False` and `True` are integers.
+        let debug = reader.attribute(address, "_debug").ok().flatten();
+        let debug = debug.is_some_and(|it| reader.integer(it).is_ok_and(|it| it != 0));
         let ready = match kind {
             LoopKind::Asyncio => attribute("_ready"),
             // Its only deque.
@@ -249,25 +267,44 @@ impl<'a, M: Memory> Snapshot<'a, M> {
             current: None,
             ready,
             timers: attribute("_scheduled"),
+            debug,
         })
     }
 
     /// Reads the tasks themselves, with their chains, and who waits for each.
-    fn read_all(&mut self, listed: &[Address]) -> Vec<Vec<(Address, Relation)>> {
+    fn read_all(&mut self, listed: &[Address]) -> Vec<Awaiters> {
         let mut awaiters = Vec::with_capacity(listed.len());
         self.tasks.tasks.reserve_exact(listed.len());
         self.by_address.reserve(listed.len());
         let (mut buffer, mut chain) = (Vec::new(), Chain::default());
         for address in listed {
             match self.read_one(*address, &mut buffer, &mut chain) {
-                Ok((raw, task)) => {
+                Ok((task, its)) => {
                     let index = u32::try_from(self.tasks.tasks.len()).unwrap_or(u32::MAX);
                     self.by_address.insert(*address, index);
                     self.tasks.tasks.push(task);
-                    // Now, while what lies around the task is at hand.
-                    awaiters.push(self.moment.awaiters(&raw));
+                    awaiters.push(its);
                 }
                 Err(_) => self.tasks.missed += 1,
+            }
+        }
+        awaiters
+    }
+
+    /// Reads tasks that were there before: what is a task still and has failed is one of them,
+    /// whether asyncio lists it or not (since 3.14 it does not).
+    fn read_ended(&mut self, ended: &[Address]) -> Vec<Awaiters> {
+        let (mut buffer, mut chain) = (Vec::new(), Chain::default());
+        let mut awaiters = Vec::new();
+        for address in ended {
+            if self.by_address.contains_key(address) {
+                continue;
+            }
+            let read = self.read_one(*address, &mut buffer, &mut chain).ok();
+            let failed = |task: &Task| matches!(task.plight, Some(Plight::Unretrieved { .. }));
+            if let Some((task, its)) = read.filter(|(task, _)| failed(task)) {
+                self.tasks.tasks.push(task);
+                awaiters.push(its);
             }
         }
         awaiters
@@ -278,7 +315,7 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         address: Address,
         buffer: &mut Vec<u8>,
         chain: &mut Chain,
-    ) -> Result<(RawTask, Task), Invalid> {
+    ) -> Result<(Task, Awaiters), Invalid> {
         let moment = &mut self.moment;
         if moment.kind(address)? != Kind::Task {
             return Err(Invalid::Not("task"));
@@ -298,6 +335,7 @@ impl<'a, M: Memory> Snapshot<'a, M> {
             cancel_requests: raw.cancel_requests.max(u32::from(raw.must_cancel)),
             deadline: None,
             holds: Vec::new(),
+            plight: moment.unretrieved(&raw),
         };
         if raw.pending {
             moment.chain(raw.coroutine, chain)?;
@@ -314,12 +352,17 @@ impl<'a, M: Memory> Snapshot<'a, M> {
                 task.awaits = moment.awaited(chain, raw.waits_for);
             }
         }
+        // Now, while what lies around the task is at hand.
+        let awaiters = moment.awaiters(&raw);
+        if awaiters.is_empty() && matches!(state, TaskState::Waiting | TaskState::Cancelling) {
+            task.plight = moment.plight(&raw, chain);
+        }
         task.event_loop = self.event_loop(raw.event_loop);
-        Ok((raw, task))
+        Ok((task, awaiters))
     }
 
     /// Connects tasks with those that wait for them, and loops with the tasks that they run.
-    fn connect(&mut self, awaiters: Vec<Vec<(Address, Relation)>>) {
+    fn connect(&mut self, awaiters: Vec<Awaiters>) {
         for (task, awaiters) in self.tasks.tasks.iter_mut().zip(awaiters) {
             let awaiters = awaiters.into_iter().filter_map(|(task, relation)| {
                 Some(Awaiter { task: *self.by_address.get(&task)?, relation })

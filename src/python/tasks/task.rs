@@ -10,6 +10,8 @@ use crate::target::{Memory, Span};
 
 /// `STATE_PENDING` of `_asynciomodule.c`.
 const PENDING: u32 = 0;
+/// `STATE_FINISHED`: with a result or with an exception.
+const FINISHED: u32 = 2;
 /// Characters of a name that are kept, of a million tasks perhaps.
 const LONGEST_NAME: usize = 200;
 /// Tasks that wait for one task and are listed.
@@ -27,6 +29,9 @@ pub(super) struct RawTask {
     /// The future that it waits for; null when it runs or is ready.
     pub waits_for: Address,
     pub coroutine: Address,
+    /// Failed, and nobody has asked for the exception.
+    pub unretrieved: bool,
+    pub exception: Address,
     name: Address,
     /// The task, or the set of tasks, that waits for it (3.14+).
     awaited_by: Address,
@@ -50,6 +55,8 @@ impl RawTask {
         reader.memory.read(&[Span { address, len: buffer.len() }], buffer)?;
         buffer.extend([0; 8]);
         let word = |offset| word(buffer, offset).ok_or(Invalid::Not("task"));
+        // `fut_log_tb` follows the state, but since 3.14 two bytes on awaiters lie between.
+        let tracebacks = at.is_task.map_or(at.state + 4, |is_task| is_task + 2);
         let optional = |offset: Option<u64>| offset.map_or(Ok(0), word);
         Ok(Self {
             address,
@@ -59,6 +66,9 @@ impl RawTask {
             cancel_requests: optional(at.cancel_requests)? as u32,
             waits_for: Address(word(at.fut_waiter)?),
             coroutine: Address(word(at.coroutine)?),
+            unretrieved: word(at.state)? as u32 == FINISHED && word(tracebacks)? & 1 != 0,
+            // `fut_exception` has followed `fut_callbacks` in every version.
+            exception: Address(word(at.callbacks + 8)?),
             name: Address(word(at.name)?),
             awaited_by: Address(optional(at.awaited_by)?),
             awaited_by_is_set: optional(at.awaited_by_is_set)? as u8 != 0,
@@ -96,6 +106,12 @@ impl<M: Memory> Moment<'_, M> {
         let words = self.reader.words(table, slots * 2)?;
         let used = |entry: &&[u64; 2]| entry[0] != 0 && entry[1] != u64::MAX;
         Ok(words.as_chunks::<2>().0.iter().filter(used).map(|entry| Address(entry[0])).collect())
+    }
+
+    /// Whether the future at `future` has a result or an exception.
+    pub(super) fn has_finished(&self, future: Address) -> Result<bool, Invalid> {
+        let state = self.reader.int32(future.offset(self.layout.at.task.state))?;
+        Ok(state as u32 == FINISHED)
     }
 
     /// Whether the future at `future` is done.

@@ -153,7 +153,7 @@ impl<M: Memory> Moment<'_, M> {
     }
 
     /// The means that a function stands for which asyncio gives as a callback.
-    fn relation_of(&mut self, function: Address) -> Result<Option<Relation>, Invalid> {
+    pub(super) fn relation_of(&mut self, function: Address) -> Result<Option<Relation>, Invalid> {
         let code = self.reader.pointer(function.offset(self.layout.at.function.code))?;
         let code = self.code(code)?;
         if code.asyncio.as_deref() != Some("tasks") {

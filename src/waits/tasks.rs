@@ -1,18 +1,8 @@
-//! `async-deadlock`: tasks that wait for each other, or for locks that they hold, in a circle.
+//! Deadlocks of tasks: those that wait for each other, or for locks that they hold, in a circle.
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Address, AwaitKind, Task, TaskState, Tasks};
-
-/// Tasks that wait in a circle: each for the next, the last for the first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deadlock {
-    /// The tasks by their indices, the smallest first; each with the lock that it waits for, when
-    /// it is one that the next one holds.
-    pub members: Vec<(u32, Option<Address>)>,
-    /// Whether a time limit of one of them will break it.
-    pub expires: bool,
-}
+use crate::model::{Address, AwaitKind, Task, TaskCircle, TaskState, Tasks};
 
 /// A wait of one task for another, through a lock or not.
 type Edge = (u32, Option<Address>);
@@ -20,7 +10,7 @@ type Edge = (u32, Option<Address>);
 /// The deadlocks among tasks: one for each group of tasks that wait for each other, by its
 /// shortest path back to the group's first task.
 #[must_use]
-pub fn deadlocks(tasks: &Tasks) -> Vec<Deadlock> {
+pub fn task_deadlocks(tasks: &Tasks) -> Vec<TaskCircle> {
     let edges = edges(tasks);
     let mut groups = groups(&edges);
     groups.sort_unstable();
@@ -30,7 +20,7 @@ pub fn deadlocks(tasks: &Tasks) -> Vec<Deadlock> {
             let members = circle(&edges, *group.iter().min()?)?;
             let limited =
                 |(index, _): &Edge| tasks.get(*index).is_some_and(|task| task.deadline.is_some());
-            Some(Deadlock { expires: members.iter().any(limited), members })
+            Some(TaskCircle { expires: members.iter().any(limited), members })
         })
         .collect()
 }
@@ -148,8 +138,8 @@ fn circle(edges: &[Vec<Edge>], first: u32) -> Option<Vec<Edge>> {
 
 #[cfg(test)]
 mod tests {
-    use super::deadlocks;
-    use crate::diagnose::tasks::fixture::Fixture;
+    use super::task_deadlocks as deadlocks;
+    use crate::waits::task_fixture::Fixture;
     use crate::model::{Address, AwaitKind, Relation};
 
     #[test]

@@ -25,11 +25,12 @@ impl Fixture {
             state: TaskState::Waiting,
             event_loop: None,
             chain,
-            awaits: Some(Awaited { kind, object, type_name: "".into(), until: None }),
+            awaits: Some(Awaited { kind, object, type_name: "".into(), until: None, via: Address::NULL }),
             awaited_by: Vec::new(),
             cancel_requests: 0,
             deadline: None,
             holds: Vec::new(),
+            plight: None,
         });
         index
     }

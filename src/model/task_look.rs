@@ -1,0 +1,138 @@
+//! What one look at the tasks of a process saw, in a form whose size does not follow their number.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{FunctionId, Nanos, StackId, Tid};
+use super::tasks::{AwaitKind, LoopKind, Plight, Relation, TaskState};
+
+/// One look at all tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLook {
+    /// When.
+    pub time: Nanos,
+    /// The CPU time that it took.
+    pub took: Nanos,
+    /// The tasks that were not done.
+    pub tasks: u64,
+    /// Tasks that could not be read, mostly because they ended meanwhile.
+    pub missed: u32,
+    /// The tasks, with those that are alike as one.
+    pub groups: Vec<(TaskGroup, TaskCount)>,
+    /// How many tasks came and went since the look before, by the function of their coroutine.
+    pub turnover: Vec<(FunctionId, Turnover)>,
+    /// Tasks that are in something that they may not get out of, those that are alike as one.
+    pub sights: Vec<(TaskSight, SightCount)>,
+    /// Deadlocks of tasks.
+    pub deadlocks: Vec<TaskDeadlock>,
+    /// The loops.
+    pub loops: Vec<LoopSight>,
+}
+
+/// What tasks that are alike have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskGroup {
+    /// Their await chain.
+    pub chain: StackId,
+    /// What they do.
+    pub state: TaskState,
+    /// What they wait for.
+    pub awaits: Option<AwaitKind>,
+    /// How the task waits for them that does, and its await chain.
+    pub parent: Option<(Relation, StackId)>,
+}
+
+/// How many tasks of a group there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCount {
+    /// All of them.
+    pub tasks: u32,
+    /// The most that one parent waits for.
+    pub width: u32,
+    /// How many wait for the same object, at most: the same lock, semaphore or queue.
+    pub same_object: u32,
+}
+
+/// How many tasks came and went between two looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turnover {
+    /// Those that are there.
+    pub alive: u32,
+    /// Those of them that were not there before.
+    pub born: u32,
+    /// Those that are not there any more.
+    pub ended: u32,
+}
+
+/// Something that tasks are in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TaskTrouble {
+    /// Nobody looks after them.
+    Plight(Plight),
+    /// They were asked to be cancelled and have not ended.
+    Cancelling,
+    /// They wait for a peer with no limit of time: theirs is the client's side where that could be
+    /// told (`peer` is its address then).
+    NoDeadline {
+        /// The other end, as far as known.
+        peer: Option<Box<str>>,
+    },
+}
+
+/// Tasks that are alike and in the same trouble.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskSight {
+    /// What they are in.
+    pub trouble: TaskTrouble,
+    /// The function of their coroutine.
+    pub coroutine: Option<FunctionId>,
+    /// Their await chain.
+    pub chain: StackId,
+    /// What they wait for.
+    pub awaits: Option<AwaitKind>,
+}
+
+/// How many they are, and for how long.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightCount {
+    /// How many.
+    pub tasks: u32,
+    /// Since when the first of them was seen in it.
+    pub since: Nanos,
+    /// The name of that one.
+    pub name: Box<str>,
+}
+
+/// Tasks that wait for each other in a circle.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TaskDeadlock {
+    /// The members, each waiting for the next and the last for the first.
+    pub members: Vec<StuckTask>,
+    /// Whether a time limit of one of them will break it.
+    pub expires: bool,
+}
+
+/// A task in a deadlock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StuckTask {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its await chain.
+    pub chain: StackId,
+    /// Whether it waits for a lock that the next one holds, and not for the next one itself.
+    pub for_lock: bool,
+}
+
+/// A loop at a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoopSight {
+    /// The thread that runs it; `None` when it does not run.
+    pub tid: Option<Tid>,
+    /// What loop it is.
+    pub kind: LoopKind,
+    /// Whether it is in debug mode.
+    pub debug: bool,
+    /// Its tasks.
+    pub tasks: u32,
+    /// Its timers.
+    pub timers: Option<u64>,
+}

@@ -1,0 +1,62 @@
+//! The socket behind what a task waits for: through the reader, the protocol or the connection that
+//! it belongs to, to asyncio's transport, which knows its descriptor.
+
+use crate::model::Address;
+use crate::python::layout::AsyncioLayout;
+use crate::python::object::{Invalid, Reader};
+use crate::target::Memory;
+
+/// The names under which libraries keep the next thing on the way, nearest to the socket first.
+const STEPS: [&str; 10] = [
+    "_transport",
+    "transport",
+    "_ssl_protocol",
+    "_protocol",
+    "protocol",
+    "_connection",
+    "_conn",
+    "_stream",
+    "_reader",
+    "reader",
+];
+/// Things between a task's object and its socket.
+const DEEPEST: u32 = 4;
+
+/// The descriptor of the socket behind `object`; `None` where none is found, as with uvloop's
+/// transports, which do not tell.
+///
+/// # Errors
+/// When the memory changes under the reader.
+pub(super) fn descriptor<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &AsyncioLayout,
+    object: Address,
+) -> Result<Option<i32>, Invalid> {
+    search(reader, layout, object, DEEPEST)
+}
+
+fn search<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &AsyncioLayout,
+    object: Address,
+    depth: u32,
+) -> Result<Option<i32>, Invalid> {
+    let Some(depth) = depth.checked_sub(1) else { return Ok(None) };
+    let name = reader.type_name_of(object)?;
+    if name == "NoneType" {
+        return Ok(None);
+    }
+    if name.ends_with("Transport")
+        && let Some(number) = reader.member(layout, object, "_sock_fd")?
+    {
+        return Ok(i32::try_from(reader.integer(number)?).ok());
+    }
+    for step in STEPS {
+        if let Some(next) = reader.member(layout, object, step)?
+            && let Ok(Some(found)) = search(reader, layout, next, depth)
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
