@@ -28,6 +28,50 @@ pub struct TaskLook {
     pub loops: Vec<LoopSight>,
 }
 
+impl TaskLook {
+    /// The stacks that it names, some of them more than once.
+    #[must_use]
+    pub fn stacks(&self) -> Vec<StackId> {
+        let parents = |(group, _): &(TaskGroup, TaskCount)| group.parent.map(|(_, chain)| chain);
+        let groups = self.groups.iter();
+        let mut found: Vec<StackId> = groups.clone().map(|(group, _)| group.chain).collect();
+        found.extend(groups.filter_map(parents));
+        found.extend(self.sights.iter().map(|(sight, _)| sight.chain));
+        found.extend(self.deadlocks.iter().flat_map(|it| &it.members).map(|it| it.chain));
+        found
+    }
+
+    /// The functions that it names.
+    #[must_use]
+    pub fn functions(&self) -> Vec<FunctionId> {
+        let mut found: Vec<_> = self.turnover.iter().map(|(function, _)| *function).collect();
+        found.extend(self.sights.iter().filter_map(|(sight, _)| sight.coroutine));
+        found
+    }
+
+    /// Gives all ids their meaning in other tables.
+    pub fn rename(&mut self, stack: impl Fn(&mut StackId), function: impl Fn(&mut FunctionId)) {
+        for (group, _) in &mut self.groups {
+            stack(&mut group.chain);
+            if let Some((_, parent)) = &mut group.parent {
+                stack(parent);
+            }
+        }
+        for (id, _) in &mut self.turnover {
+            function(id);
+        }
+        for (sight, _) in &mut self.sights {
+            stack(&mut sight.chain);
+            if let Some(coroutine) = &mut sight.coroutine {
+                function(coroutine);
+            }
+        }
+        for member in self.deadlocks.iter_mut().flat_map(|it| &mut it.members) {
+            stack(&mut member.chain);
+        }
+    }
+}
+
 /// What tasks that are alike have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskGroup {

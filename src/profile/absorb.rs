@@ -40,6 +40,9 @@ impl Profile {
             self.note_deadlock(deadlock, last);
         }
         self.locks.add(WaitNotes { deadlocks: Vec::new(), ..block.waits.clone() });
+        for look in &block.looks {
+            self.tasks.add(look);
+        }
         self.quality.add(&block.quality);
         self.usage.add(&block.usage);
         Ok(())

@@ -12,6 +12,7 @@ use super::block::StepEnd;
 use super::meta::{Meta, Quality, Usage};
 use super::spans::{Spans, StateKind};
 use super::step_lengths::StepLengths;
+use super::task_profile::TaskProfile;
 
 /// A recording, counted: the same whether it was just made or read from a file.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ pub struct Profile {
     pub deadlocks: Vec<SeenDeadlock>,
     /// Deadlocks that seemed likely and were none.
     pub(super) refuted: Vec<Deadlock>,
+    /// What the looks at the tasks saw.
+    pub tasks: TaskProfile,
     /// Locks that had waiters; its deadlocks are those above.
     pub locks: WaitNotes,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Kept, LoopKind, Nanos, StackNode, State, StateId, StepTask,
+    Descriptor, Frame, Function, Kept, LoopKind, Nanos, StackNode, State, StateId, StepTask, TaskLook,
     ThreadId, ThreadInfo, WaitNotes,
 };
 
@@ -40,6 +40,9 @@ pub struct Block {
     /// What was seen of waits for locks during this block. In a file that is a message of its own.
     #[serde(skip)]
     pub waits: WaitNotes,
+    /// What was seen of the tasks during this block. In a file that is a message of its own.
+    #[serde(skip)]
+    pub looks: Vec<TaskLook>,
     /// How sampling went in this block.
     pub quality: Quality,
     /// What the target used during this block.

@@ -1,6 +1,6 @@
 //! Collects judged samples into blocks.
 
-use crate::model::{Nanos, Sample, StateId, Tables, ThreadId, WaitNotes};
+use crate::model::{Nanos, Sample, StateId, Tables, TaskLook, ThreadId, WaitNotes};
 
 use super::block::{Block, StepEnd};
 use super::lane::LaneBuilder;
@@ -29,6 +29,7 @@ pub struct BlockBuilder {
     ended: Vec<StepEnd>,
     changed: Vec<ThreadId>,
     waits: WaitNotes,
+    looks: Vec<TaskLook>,
     /// How much of each table is in the blocks that were cut.
     written: Lengths,
 }
@@ -107,6 +108,11 @@ impl BlockBuilder {
         self.waits.add(seen);
     }
 
+    /// Adds what a look at the tasks saw.
+    pub fn note_tasks(&mut self, look: TaskLook) {
+        self.looks.push(look);
+    }
+
     /// Ends the block: what was pushed since the last cut, and what `tables` gained since.
     pub fn cut(&mut self, tables: &Tables, quality: Quality, usage: Usage) -> Block {
         if !self.intervals.is_empty() {
@@ -124,6 +130,7 @@ impl BlockBuilder {
             intervals: std::mem::take(&mut self.intervals),
             steps: std::mem::take(&mut self.ended),
             waits: std::mem::take(&mut self.waits),
+            looks: std::mem::take(&mut self.looks),
             quality,
             usage,
             ..Block::default()

@@ -95,6 +95,14 @@ pub(super) fn check(tables: &Tables, block: &Block) -> Result<(), AbsorbError> {
     for deadlock in &block.waits.deadlocks {
         check_deadlock(deadlock, &lengths)?;
     }
+    for look in &block.looks {
+        for stack in look.stacks() {
+            known("stack", stack.0, lengths.stacks + 1)?;
+        }
+        for function in look.functions() {
+            known("function", function.0, lengths.functions)?;
+        }
+    }
     for end in &block.steps {
         known("thread", end.thread.0, lengths.threads)?;
         let coroutine = end.task.as_ref().and_then(|task| task.coroutine);

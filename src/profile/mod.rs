@@ -16,6 +16,7 @@ mod snapshot;
 mod spans;
 mod step_lengths;
 mod steps;
+mod task_profile;
 
 pub use self::aggregate::{
     Episode, LoopProfile, OpenStep, Profile, Row, SeenDeadlock, ThreadProfile, count,
@@ -29,3 +30,4 @@ pub use self::recording::{RecordingWriter, is_recording};
 pub use self::snapshot::{Snapshot, ThreadSnapshot};
 pub use self::spans::{Span, Spans, StateKind};
 pub use self::step_lengths::StepLengths;
+pub use self::task_profile::{CoroutineProfile, GroupProfile, SightProfile, TaskProfile};

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
-use crate::model::WaitNotes;
+use crate::model::{TaskLook, WaitNotes};
 
 use super::aggregate::Profile;
 use super::block::Block;
@@ -106,6 +106,8 @@ enum Next {
     Block(Box<Block>),
     /// Those of the block that follows.
     Waits(WaitNotes),
+    /// The same of tasks.
+    Looks(Vec<TaskLook>),
     End,
 }
 
@@ -113,15 +115,18 @@ enum Next {
 fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<(), String> {
     let mut blocks = 0;
     let mut waits = WaitNotes::default();
+    let mut looks = Vec::new();
     let damaged = |what: &dyn std::fmt::Display| format!("the recording is damaged ({what})");
     loop {
         let next = frames.next().and_then(|(kind, message)| match kind {
             Kind::Block => {
                 let block: Block = parse(&message)?;
                 let waits = std::mem::take(&mut waits);
-                Ok(Next::Block(Box::new(Block { waits, ..block })))
+                let looks = std::mem::take(&mut looks);
+                Ok(Next::Block(Box::new(Block { waits, looks, ..block })))
             }
             Kind::Waits => Ok(Next::Waits(parse(&message)?)),
+            Kind::Tasks => Ok(Next::Looks(parse(&message)?)),
             Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(Next::End),
             Kind::End => Err(Stop::Damaged("blocks are missing")),
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
@@ -130,6 +135,10 @@ fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<
             Ok(Next::Block(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
             Ok(Next::Waits(of_next)) => {
                 waits = of_next;
+                continue;
+            }
+            Ok(Next::Looks(of_next)) => {
+                looks = of_next;
                 continue;
             }
             Ok(Next::End) => return Ok(()),

@@ -7,7 +7,7 @@
 //!
 //! The payload is zstd of postcard; the CRC-32 is that of the kind and the payload. The first
 //! frame is the [`Meta`], then come [`Block`]s, about one a second, each after what was
-//! seen of locks during it, if anything; then the [`End`]. A file that was cut is whole up to its last whole
+//! seen of locks and of tasks during it, if anything; then the [`End`]. A file that was cut is whole up to its last whole
 //! frame.
 
 use std::io::{self, Write};
@@ -34,6 +34,7 @@ pub(super) enum Kind {
     Meta = b'M' as isize,
     Block = b'B' as isize,
     Waits = b'W' as isize,
+    Tasks = b'T' as isize,
     End = b'E' as isize,
 }
 
@@ -43,7 +44,7 @@ impl Kind {
     }
 
     pub(super) fn of(byte: u8) -> Option<Self> {
-        [Self::Meta, Self::Block, Self::Waits, Self::End]
+        [Self::Meta, Self::Block, Self::Waits, Self::Tasks, Self::End]
             .into_iter()
             .find(|kind| kind.byte() == byte)
     }
@@ -99,6 +100,9 @@ impl<W: Write> RecordingWriter<W> {
     pub fn append(&mut self, block: &Block) -> io::Result<()> {
         if !block.waits.is_empty() {
             self.write(Kind::Waits, &block.waits)?;
+        }
+        if !block.looks.is_empty() {
+            self.write(Kind::Tasks, &block.looks)?;
         }
         self.write(Kind::Block, block)?;
         self.blocks += 1;

@@ -17,7 +17,7 @@ const LEAST_REST: u64 = 20;
 
 /// Decides when to look.
 #[derive(Debug, Clone, Copy, Default)]
-struct Schedule {
+pub(super) struct Schedule {
     /// From when on it may be looked again.
     next: Nanos,
     /// When it is looked at the latest.
@@ -26,16 +26,22 @@ struct Schedule {
 
 impl Schedule {
     /// Whether it is time; `news` says that there is something to see.
-    fn is_due(self, now: Nanos, news: bool) -> bool {
+    pub(super) fn is_due(self, now: Nanos, news: bool) -> bool {
         now >= self.next && (news || now >= self.latest)
     }
 
-    /// Takes down that looking took from `began` to `ended`.
-    fn looked(&mut self, began: Nanos, ended: Nanos) {
+    /// Takes down that looking took from `began` to `ended`; it is looked again after `interval`
+    /// at the earliest, and after `rest` times as long as it took.
+    pub(super) fn looked(&mut self, began: Nanos, ended: Nanos, interval: Nanos, rest: u64) {
         let took = ended.since(began).0;
-        let after = |rest: u64| Nanos(ended.0.saturating_add(rest));
-        self.latest = after(took.saturating_mul(LEAST_REST).max(INTERVAL.0));
-        self.next = after(took.saturating_mul(REST)).min(self.latest);
+        self.latest = Nanos(ended.0.saturating_add(took.saturating_mul(rest).max(interval.0)));
+        self.next = self.latest;
+    }
+
+    /// Has news be looked at when that took `rest` times as long.
+    fn sooner(&mut self, began: Nanos, ended: Nanos, rest: u64) {
+        let took = ended.since(began).0;
+        self.next = Nanos(ended.0.saturating_add(took.saturating_mul(rest))).min(self.latest);
     }
 }
 
@@ -89,7 +95,8 @@ impl LockWatch {
 
     /// Takes down what was seen, and that looking took from `began` to `ended`.
     pub(super) fn looked(&mut self, survey: &Survey, began: Nanos, ended: Nanos) {
-        self.schedule.looked(began, ended);
+        self.schedule.looked(began, ended, INTERVAL, LEAST_REST);
+        self.schedule.sooner(began, ended, REST);
         self.news = false;
         for wait in &survey.waits {
             if let Some(spell) = self.waits.get_mut(&wait.thread)
@@ -191,7 +198,7 @@ fn sight(wait: &LockWait, state_of: impl Fn(ThreadId) -> Option<StateId>) -> Loc
 
 #[cfg(test)]
 mod tests {
-    use super::{LockWatch, Schedule};
+    use super::{INTERVAL, LEAST_REST, REST, LockWatch, Schedule};
     use crate::model::{
         Activity, Attachment, CpuDelta, LockKind, LockWait, Nanos, Sample, StackId, Survey,
         ThreadId, ThreadSample, Wait, WaitKind,
@@ -201,11 +208,15 @@ mod tests {
     fn looking_costs_little_of_the_time() {
         let mut schedule = Schedule::default();
         assert!(schedule.is_due(Nanos(20), false));
-        schedule.looked(Nanos(20), Nanos(30));
+        let looked = |schedule: &mut Schedule, began, ended| {
+            schedule.looked(began, ended, INTERVAL, LEAST_REST);
+            schedule.sooner(began, ended, REST);
+        };
+        looked(&mut schedule, Nanos(20), Nanos(30));
         assert!(!schedule.is_due(Nanos(1029), true), "looking took 10 ns");
         assert!(schedule.is_due(Nanos(1030), true) && !schedule.is_due(Nanos(1030), false));
         assert!(schedule.is_due(Nanos(500_000_030), false));
-        schedule.looked(Nanos(0), Nanos(100_000_000));
+        looked(&mut schedule, Nanos(0), Nanos(100_000_000));
         assert!(!schedule.is_due(Nanos(2_000_000_000), true), "looking took 100 ms");
         assert!(schedule.is_due(Nanos(2_100_000_000), false));
     }

@@ -1,6 +1,8 @@
 //! The pipeline that ties sampler, classifier and profile. Invariant: the pipeline, and nothing else.
 
 mod locks;
+mod task_looker;
+mod task_watch;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use self::locks::{LockWatch, notes};
+use self::task_looker::TaskLooker;
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
 use crate::model::{
@@ -108,6 +111,8 @@ pub struct Session<'c> {
     sample: Sample,
     states: Vec<StateId>,
     lock_watch: LockWatch,
+    /// Looks at the tasks, once an event loop was met.
+    task_looker: Option<TaskLooker>,
     /// What was counted since the last block.
     quality: Quality,
     /// The accounts at the last block.
@@ -145,6 +150,7 @@ impl<'c> Session<'c> {
             sample: Sample::default(),
             states: Vec::new(),
             lock_watch: LockWatch::default(),
+            task_looker: None,
             quality: Quality::default(),
             since,
         };
@@ -207,6 +213,7 @@ impl<'c> Session<'c> {
             if self.lock_watch.is_due(tick.time) {
                 self.look_at_locks();
             }
+            self.look_at_tasks(tick.time);
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
                 self.cut(observer, false)?;
             }
@@ -214,6 +221,11 @@ impl<'c> Session<'c> {
         // What lasts has lasted longest at the end.
         if !matches!(ending, Ending::Target(_)) {
             self.look_at_locks();
+        }
+        if let Some(mut looker) = self.task_looker.take() {
+            for look in looker.finish(&mut self.tables) {
+                self.builder.note_tasks(look);
+            }
         }
         self.cut(observer, true)?;
         Ok(ending)
@@ -345,6 +357,18 @@ impl<'c> Session<'c> {
         let seen = notes(&survey, deadlocks, &self.sample, &self.states, &self.tables);
         self.builder.note_waits(seen);
         self.lock_watch.looked(&survey, began, monotonic_now());
+    }
+
+    /// Has the tasks be looked at once an event loop was met.
+    fn look_at_tasks(&mut self, now: Nanos) {
+        let met = || self.sample.threads.iter().any(|thread| thread.event_loop.is_some());
+        if self.task_looker.is_none() && met() {
+            self.task_looker = Some(TaskLooker::new(self.sampler.process()));
+        }
+        let Some(looker) = &mut self.task_looker else { return };
+        if let Some(look) = looker.follow(&mut self.tables, now) {
+            self.builder.note_tasks(look);
+        }
     }
 
     /// Cuts a block and hands it on.

@@ -1,0 +1,301 @@
+//! Follows tasks from look to look: who came and went, who is in trouble, and since when.
+
+use std::cmp::Reverse;
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::model::{
+    Address, AwaitKind, FunctionId, LoopSight, Nanos, Plight, SightCount, StackId, StuckTask,
+    Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight, TaskState, TaskTrouble,
+    Tasks, Turnover,
+};
+use crate::waits::task_deadlocks;
+
+/// Groups that one look keeps, the most numerous ones.
+const MOST_GROUPS: usize = 2048;
+/// Kinds of trouble that one look keeps.
+const MOST_SIGHTS: usize = 512;
+/// Sockets that are asked for at one look.
+const MOST_PEERS: u32 = 64;
+/// For how long a task must have waited before it is asked whose answer it waits for.
+const PATIENCE: Nanos = Nanos(2 * Nanos::SECOND.0);
+
+/// Whose answer a task waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A server's: its address.
+    Server(Box<str>),
+    /// A client's: a server's own wait for the next request.
+    Client,
+    /// That cannot be told.
+    Unknown,
+}
+
+/// A task as the looks before knew it.
+#[derive(Debug)]
+struct Known {
+    /// Tells it from another task at the same address.
+    name: u64,
+    coroutine: Option<FunctionId>,
+    /// The look that saw it last.
+    look: u64,
+    /// What it waited in, and since when.
+    wait: (StackId, Address, Nanos),
+    peer: Option<Peer>,
+    /// Since when it is in each trouble, by the trouble's number.
+    since: [Nanos; TROUBLES],
+}
+
+const TROUBLES: usize = 5;
+
+fn number(trouble: &TaskTrouble) -> usize {
+    match trouble {
+        TaskTrouble::Plight(Plight::Orphan) => 0,
+        TaskTrouble::Plight(Plight::LeftByGather) => 1,
+        TaskTrouble::Plight(Plight::Unretrieved { .. }) => 2,
+        TaskTrouble::Cancelling => 3,
+        TaskTrouble::NoDeadline { .. } => 4,
+    }
+}
+
+/// What is kept of the tasks between two looks.
+#[derive(Debug, Default)]
+pub(super) struct TaskWatch {
+    known: FxHashMap<Address, Known>,
+    looks: u64,
+}
+
+impl TaskWatch {
+    /// Makes a look of what was read at `time`; `peer` tells whose answer a task waits for.
+    pub(super) fn look(
+        &mut self,
+        tasks: &Tasks,
+        tables: &mut Tables,
+        time: Nanos,
+        mut peer: impl FnMut(&Task, &mut Tables) -> Peer,
+    ) -> TaskLook {
+        self.looks += 1;
+        let mut groups = Groups::default();
+        let mut turnover: FxHashMap<FunctionId, Turnover> = FxHashMap::default();
+        let mut sights: FxHashMap<TaskSight, SightCount> = FxHashMap::default();
+        let mut coroutines: FxHashMap<StackId, Option<FunctionId>> = FxHashMap::default();
+        let mut left = MOST_PEERS;
+        for (index, task) in (0..).zip(&tasks.tasks) {
+            let coroutine =
+                *coroutines.entry(task.chain).or_insert_with(|| coroutine(tables, task.chain));
+            if task.state != TaskState::Done {
+                groups.add(tasks, task);
+            }
+            let (known, new) = self.known(task, coroutine, time);
+            if let Some(function) = known.coroutine {
+                let turnover = turnover.entry(function).or_default();
+                turnover.alive += u32::from(task.state != TaskState::Done);
+                turnover.born += u32::from(new);
+            }
+            if known.peer.is_none()
+                && left > 0
+                && time.since(known.wait.2) >= PATIENCE
+                && awaits_peer(task)
+                && tasks.deadline(index).is_none()
+            {
+                left -= 1;
+                known.peer = Some(peer(task, tables));
+            }
+            let troubles = troubles(task, known.peer.as_ref());
+            for trouble in troubles {
+                let since = match known.since.get_mut(number(&trouble)) {
+                    Some(Nanos(0)) if number(&trouble) == 4 => known.wait.2,
+                    Some(since) => {
+                        *since = if *since == Nanos(0) { time } else { *since };
+                        *since
+                    }
+                    None => time,
+                };
+                let awaits = task.awaits.as_ref().map(|awaits| awaits.kind);
+                let sight = TaskSight { trouble, coroutine: known.coroutine, chain: task.chain, awaits };
+                let count = sights.entry(sight).or_insert_with(|| SightCount {
+                    since,
+                    name: task.name.clone(),
+                    ..SightCount::default()
+                });
+                count.tasks += 1;
+                if since < count.since {
+                    (count.since, count.name) = (since, task.name.clone());
+                }
+            }
+        }
+        let looks = self.looks;
+        self.known.retain(|_, known| {
+            let lives = known.look == looks;
+            if let Some(function) = known.coroutine.filter(|_| !lives) {
+                turnover.entry(function).or_default().ended += 1;
+            }
+            lives
+        });
+        let mut sights: Vec<_> = sights.into_iter().collect();
+        sights.sort_by(|a, b| b.1.tasks.cmp(&a.1.tasks).then_with(|| a.0.cmp(&b.0)));
+        sights.truncate(MOST_SIGHTS);
+        let mut turnover: Vec<_> = turnover.into_iter().collect();
+        turnover.sort_unstable_by_key(|(function, it)| (Reverse(it.alive), *function));
+        turnover.truncate(MOST_GROUPS);
+        TaskLook {
+            time,
+            took: Nanos(0),
+            tasks: tasks.tasks.iter().filter(|it| it.state != TaskState::Done).count() as u64,
+            missed: tasks.missed,
+            groups: groups.most(),
+            turnover,
+            sights,
+            deadlocks: deadlocks(tasks),
+            loops: loops(tasks),
+        }
+    }
+
+    /// What is known of a task, and whether it is new.
+    fn known(
+        &mut self,
+        task: &Task,
+        coroutine: Option<FunctionId>,
+        time: Nanos,
+    ) -> (&mut Known, bool) {
+        let name = BuildHasherDefault::<FxHasher>::default().hash_one(&task.name);
+        let object = task.awaits.as_ref().map_or(Address::NULL, |awaits| awaits.object);
+        let fresh = || Known {
+            name,
+            coroutine,
+            look: 0,
+            wait: (task.chain, object, time),
+            peer: None,
+            since: [Nanos(0); TROUBLES],
+        };
+        let known = self.known.entry(task.address).or_insert_with(fresh);
+        if known.name != name {
+            *known = fresh();
+        }
+        let new = known.look == 0;
+        known.look = self.looks;
+        if (known.wait.0, known.wait.1) != (task.chain, object) {
+            known.wait = (task.chain, object, time);
+            known.peer = None;
+        }
+        // What it is not in any more it may get into anew.
+        let in_it: Vec<usize> = troubles(task, known.peer.as_ref()).iter().map(number).collect();
+        for (index, since) in known.since.iter_mut().enumerate() {
+            if !in_it.contains(&index) {
+                *since = Nanos(0);
+            }
+        }
+        (known, new)
+    }
+}
+
+/// Whether a task waits for what a peer may have to say.
+fn awaits_peer(task: &Task) -> bool {
+    let kinds = [AwaitKind::Stream, AwaitKind::Socket, AwaitKind::Future];
+    task.state == TaskState::Waiting
+        && task.awaits.as_ref().is_some_and(|awaits| kinds.contains(&awaits.kind))
+}
+
+fn troubles(task: &Task, peer: Option<&Peer>) -> Vec<TaskTrouble> {
+    let mut found: Vec<_> = task.plight.clone().map(TaskTrouble::Plight).into_iter().collect();
+    let cancelling = task.cancel_requests > 0
+        && matches!(task.state, TaskState::Cancelling | TaskState::Running);
+    if cancelling {
+        found.push(TaskTrouble::Cancelling);
+    }
+    let kind = task.awaits.as_ref().map(|awaits| awaits.kind);
+    match peer {
+        Some(Peer::Server(peer)) => {
+            found.push(TaskTrouble::NoDeadline { peer: Some(peer.clone()) });
+        }
+        // A future may be anything.
+        Some(Peer::Unknown) if kind != Some(AwaitKind::Future) => {
+            found.push(TaskTrouble::NoDeadline { peer: None });
+        }
+        _ => {}
+    }
+    found
+}
+
+/// The tasks that are alike.
+#[derive(Default)]
+struct Groups {
+    counts: FxHashMap<TaskGroup, TaskCount>,
+    /// By group and parent, and by group and object.
+    families: FxHashMap<(TaskGroup, u32), u32>,
+    objects: FxHashMap<(TaskGroup, Address), u32>,
+}
+
+impl Groups {
+    fn add(&mut self, tasks: &Tasks, task: &Task) {
+        let awaiter = task.awaited_by.first();
+        let parent = awaiter.and_then(|it| Some((it.relation, tasks.get(it.task)?.chain)));
+        let awaits = task.awaits.as_ref();
+        let group = TaskGroup {
+            chain: task.chain,
+            state: task.state,
+            awaits: awaits.map(|awaits| awaits.kind),
+            parent,
+        };
+        let count = self.counts.entry(group).or_default();
+        count.tasks += 1;
+        if let Some(awaiter) = awaiter {
+            let family = self.families.entry((group, awaiter.task)).or_default();
+            *family += 1;
+            count.width = count.width.max(*family);
+        }
+        if let Some(awaits) = awaits.filter(|awaits| !awaits.object.is_null()) {
+            let object = self.objects.entry((group, awaits.object)).or_default();
+            *object += 1;
+            count.same_object = count.same_object.max(*object);
+        }
+    }
+
+    fn most(self) -> Vec<(TaskGroup, TaskCount)> {
+        let mut groups: Vec<_> = self.counts.into_iter().collect();
+        groups.sort_unstable_by_key(|(group, count)| (Reverse(count.tasks), *group));
+        groups.truncate(MOST_GROUPS);
+        groups
+    }
+}
+
+/// The function of a coroutine: the outermost of its await chain.
+fn coroutine(tables: &Tables, chain: StackId) -> Option<FunctionId> {
+    let outermost = tables.frames_of(chain).last()?;
+    tables.frames.get(outermost).map(|frame| frame.function)
+}
+
+fn deadlocks(tasks: &Tasks) -> Vec<TaskDeadlock> {
+    /// More of them help nobody.
+    const MOST: usize = 100;
+    let circles = task_deadlocks(tasks).into_iter().take(MOST);
+    let member = |(index, lock): &(u32, Option<Address>)| {
+        let task = tasks.get(*index)?;
+        let (name, chain) = (task.name.clone(), task.chain);
+        Some(StuckTask { name, chain, for_lock: lock.is_some() })
+    };
+    let told = circles.map(|circle| TaskDeadlock {
+        members: circle.members.iter().filter_map(member).collect(),
+        expires: circle.expires,
+    });
+    told.collect()
+}
+
+fn loops(tasks: &Tasks) -> Vec<LoopSight> {
+    let count = |index: usize| {
+        let own = tasks.tasks.iter().filter(|task| {
+            task.event_loop == Some(index as u32) && task.state != TaskState::Done
+        });
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
+    };
+    let running = tasks.loops.iter().enumerate().take(64);
+    let sight = |(index, info): (usize, &crate::model::EventLoopInfo)| LoopSight {
+        tid: info.tid,
+        kind: info.kind,
+        debug: info.debug,
+        tasks: count(index),
+        timers: info.timers,
+    };
+    running.map(sight).collect()
+}
