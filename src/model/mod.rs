@@ -31,11 +31,11 @@ pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,
 };
-pub use self::tasks::{
-    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, Task, TaskCircle,
-    TaskState, Tasks, UNTOLD_DEADLINE,
-};
 pub use self::task_look::{
     LoopSight, SightCount, StuckTask, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight,
     TaskTrouble, Turnover,
+};
+pub use self::tasks::{
+    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, Task, TaskCircle,
+    TaskState, Tasks, UNTOLD_DEADLINE,
 };

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::escape::{columns, cut, sanitise};
 use super::task_tree::{Mark, Node, trees};
 use crate::model::{
-    Awaited, EventLoopInfo, LoopKind, Nanos, Plight, Task, TaskCircle, TaskState, Tasks, UNTOLD_DEADLINE,
+    Awaited, EventLoopInfo, LoopKind, Nanos, Plight, Task, TaskCircle, TaskState, Tasks,
+    UNTOLD_DEADLINE,
 };
 use crate::profile::Snapshot;
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Kept, LoopKind, Nanos, StackNode, State, StateId, StepTask, TaskLook,
-    ThreadId, ThreadInfo, WaitNotes,
+    Descriptor, Frame, Function, Kept, LoopKind, Nanos, StackNode, State, StateId, StepTask,
+    TaskLook, ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};

@@ -7,7 +7,12 @@ use crate::target::Memory;
 
 impl<M: Memory> Reader<'_, M> {
     /// The offset of what `__slots__` of a class, or of one of its bases, declares by this name.
-    pub(super) fn slot(&self, layout: &AsyncioLayout, r#type: Address, name: &str) -> Result<u64, Invalid> {
+    pub(super) fn slot(
+        &self,
+        layout: &AsyncioLayout,
+        r#type: Address,
+        name: &str,
+    ) -> Result<u64, Invalid> {
         /// No such class has as many bases.
         const MOST_BASES: usize = 16;
         let mut owner = r#type;

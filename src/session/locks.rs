@@ -198,7 +198,7 @@ fn sight(wait: &LockWait, state_of: impl Fn(ThreadId) -> Option<StateId>) -> Loc
 
 #[cfg(test)]
 mod tests {
-    use super::{INTERVAL, LEAST_REST, REST, LockWatch, Schedule};
+    use super::{INTERVAL, LEAST_REST, LockWatch, REST, Schedule};
     use crate::model::{
         Activity, Attachment, CpuDelta, LockKind, LockWait, Nanos, Sample, StackId, Survey,
         ThreadId, ThreadSample, Wait, WaitKind,

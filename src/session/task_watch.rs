@@ -113,7 +113,8 @@ impl TaskWatch {
                     None => time,
                 };
                 let awaits = task.awaits.as_ref().map(|awaits| awaits.kind);
-                let sight = TaskSight { trouble, coroutine: known.coroutine, chain: task.chain, awaits };
+                let sight =
+                    TaskSight { trouble, coroutine: known.coroutine, chain: task.chain, awaits };
                 let count = sights.entry(sight).or_insert_with(|| SightCount {
                     since,
                     name: task.name.clone(),
@@ -284,9 +285,10 @@ fn deadlocks(tasks: &Tasks) -> Vec<TaskDeadlock> {
 
 fn loops(tasks: &Tasks) -> Vec<LoopSight> {
     let count = |index: usize| {
-        let own = tasks.tasks.iter().filter(|task| {
-            task.event_loop == Some(index as u32) && task.state != TaskState::Done
-        });
+        let own = tasks
+            .tasks
+            .iter()
+            .filter(|task| task.event_loop == Some(index as u32) && task.state != TaskState::Done);
         u32::try_from(own.count()).unwrap_or(u32::MAX)
     };
     let running = tasks.loops.iter().enumerate().take(64);

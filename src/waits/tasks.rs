@@ -139,8 +139,8 @@ fn circle(edges: &[Vec<Edge>], first: u32) -> Option<Vec<Edge>> {
 #[cfg(test)]
 mod tests {
     use super::task_deadlocks as deadlocks;
-    use crate::waits::task_fixture::Fixture;
     use crate::model::{Address, AwaitKind, Relation};
+    use crate::waits::task_fixture::Fixture;
 
     #[test]
     fn locks_taken_in_two_orders_are_found() {

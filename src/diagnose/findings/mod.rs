@@ -4,12 +4,17 @@ mod blocked_loop;
 mod cpu_starved;
 mod deadlock;
 mod executor_starved;
+mod fan_out;
 mod gil_contention;
 mod holding_gil;
 mod lock_contention;
 mod lock_held;
 mod lock_on_event_loop;
 mod sequential_io;
+mod starved_loop;
+mod task_deadlock;
+mod task_leak;
+mod task_trouble;
 mod unknown;
 
 use std::cmp::Reverse;
@@ -86,7 +91,7 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 11] = [
+const FAMILIES: [Family; 16] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
@@ -95,6 +100,11 @@ const FAMILIES: [Family; 11] = [
     lock_contention::find,
     lock_on_event_loop::find,
     executor_starved::find,
+    task_deadlock::find,
+    task_leak::find,
+    task_trouble::find,
+    fan_out::find,
+    starved_loop::find,
     sequential_io::find,
     cpu_starved::find,
     unknown::find,

@@ -27,7 +27,8 @@ use super::interpreter::{Interpreter, PythonThread};
 use super::layout::{AsyncioLayout, LayoutError, TaskList};
 use super::object::{Invalid, Reader};
 use crate::model::{
-    Address, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, StackId, Tables, Task, TaskState, Tasks,
+    Address, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, StackId, Tables, Task, TaskState,
+    Tasks,
 };
 use crate::target::{Lines, Memory, PageCache, Process};
 

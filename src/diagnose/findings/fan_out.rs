@@ -1,0 +1,130 @@
+//! `unbounded-fan-out`, `semaphore-saturated`: how many tasks one task waits for, and what bounds
+//! how many of them are at work.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::diagnose::site::innermost_user;
+use crate::diagnose::words::{ratio, rounded};
+use crate::model::{AwaitKind, Relation, StackId, TaskGroup};
+use crate::profile::GroupProfile;
+
+use super::task_trouble::chain;
+use super::{Case, Finding, Severity, evidence};
+
+/// From how many tasks on a fan-out is wide.
+const WIDE: u32 = 100;
+/// Which share of them may be at work at once when something bounds it.
+const AT_WORK: f64 = 0.5;
+/// At which share of the looks tasks must have waited for a semaphore, how many looks there must be
+/// at least, and how many tasks must have waited in the mean.
+const MOSTLY: f64 = 0.7;
+const FEWEST_LOOKS: u64 = 3;
+const WAITERS: f64 = 2.0;
+
+pub(super) fn find(case: &Case) -> Vec<Finding> {
+    let mut found = fan_outs(case);
+    found.extend(saturated(case));
+    found
+}
+
+/// The tasks that tasks with one chain wait for, by one means.
+#[derive(Default)]
+struct Family<'a> {
+    groups: Vec<(&'a TaskGroup, &'a GroupProfile)>,
+}
+
+fn fan_outs(case: &Case) -> Vec<Finding> {
+    let mut families: BTreeMap<(Relation, StackId), Family> = BTreeMap::new();
+    for (group, profile) in &case.profile.tasks.groups {
+        if let Some(parent) = group.parent {
+            families.entry(parent).or_default().groups.push((group, profile));
+        }
+    }
+    families.into_iter().filter_map(|(parent, family)| fan_out(case, parent, &family)).collect()
+}
+
+fn fan_out(
+    case: &Case,
+    (relation, parent): (Relation, StackId),
+    family: &Family,
+) -> Option<Finding> {
+    let groups = || family.groups.iter().copied();
+    // Groups follow each other as the tasks proceed: the widest is how many there were at least.
+    let width = groups().map(|(_, it)| it.width).max()?;
+    let tasks: u64 = groups().map(|(_, it)| it.tasks).sum();
+    // Those that wait for their turn are not at work.
+    let bounds = [AwaitKind::Semaphore, AwaitKind::Lock, AwaitKind::Executor, AwaitKind::Queue];
+    let turn = groups().filter(|(group, _)| group.awaits.is_some_and(|it| bounds.contains(&it)));
+    let waiting: u64 = turn.map(|(_, it)| it.tasks).sum();
+    let at_work = 1.0 - ratio(waiting as f64, tasks as f64);
+    if width < WIDE || at_work < AT_WORK {
+        return None;
+    }
+    let (most, profile) = groups().max_by_key(|(group, it)| (it.tasks, **group))?;
+    let site = innermost_user(case.tables(), parent).map(|line| line.site());
+    Some(Finding {
+        id: "unbounded-fan-out",
+        name: format!("one task waits for {width} at once, and nothing bounds them"),
+        severity: Severity::Warning,
+        share: rounded(ratio(profile.looks as f64, case.profile.tasks.looks as f64)),
+        seconds: rounded(profile.time.seconds()),
+        count: u64::from(width),
+        site,
+        thread: None,
+        task: None,
+        evidence: evidence([
+            ("share_of", "looks at the tasks".into()),
+            ("count_of", "tasks that one task waits for".into()),
+            ("seconds_of", "time of all of them in the wait that is most frequent".into()),
+            ("relation", json!(relation)),
+            ("at_work_share", rounded(at_work).into()),
+            ("awaits", json!(most.awaits)),
+            ("chain", chain(case, most.chain)),
+        ]),
+        advice: ADVICE.to_owned(),
+    })
+}
+
+const ADVICE: &str = "Bound how many are at work at once: async with asyncio.Semaphore(n) inside \
+    the coroutine, or n workers that take the items from a queue. Otherwise memory, connections \
+    and the peer's patience grow with the number of items.";
+
+fn saturated(case: &Case) -> Vec<Finding> {
+    let tasks = &case.profile.tasks;
+    let waits = tasks.groups.iter().filter(|(it, _)| it.awaits == Some(AwaitKind::Semaphore));
+    let found = waits.filter_map(|(group, profile)| {
+        let share = ratio(profile.looks as f64, tasks.looks as f64);
+        let mean = ratio(profile.tasks as f64, tasks.looks as f64);
+        if profile.looks < FEWEST_LOOKS || share < MOSTLY || mean < WAITERS {
+            return None;
+        }
+        Some(Finding {
+            id: "semaphore-saturated",
+            name: format!("{mean:.0} tasks wait for a permit of a semaphore"),
+            severity: Severity::Info,
+            share: rounded(share),
+            seconds: rounded(profile.time.seconds()),
+            count: u64::from(profile.most),
+            site: innermost_user(case.tables(), group.chain).map(|line| line.site()),
+            thread: None,
+            task: None,
+            evidence: evidence([
+                ("share_of", "looks at the tasks".into()),
+                ("count_of", "tasks that waited at the look that saw most".into()),
+                ("seconds_of", "time of all of them in this wait".into()),
+                ("mean_waiters", rounded(mean).into()),
+                ("same_semaphore", profile.same_object.into()),
+                ("chain", chain(case, group.chain)),
+            ]),
+            advice: "The semaphore does what it is for. If what it protects could bear more, give \
+                it more permits; if the tasks wait too long, do less while a permit is held, or \
+                start fewer of them."
+                .to_owned(),
+        })
+    });
+    let mut found: Vec<_> = found.collect();
+    found.sort_by(|a, b| a.site.cmp(&b.site));
+    found
+}

@@ -1,0 +1,66 @@
+//! `async-deadlock`: tasks that wait for each other, or for locks that they hold, in a circle.
+
+use serde_json::json;
+
+use crate::diagnose::site::innermost_user;
+use crate::diagnose::words::{counted, ratio, rounded};
+use crate::model::TaskDeadlock;
+
+use super::task_trouble::chain;
+use super::{Case, Finding, Severity, evidence};
+
+const ID: &str = "async-deadlock";
+
+/// At how many looks it must have been seen: one look is not one moment.
+const FEWEST_LOOKS: u64 = 2;
+
+pub(super) fn find(case: &Case) -> Vec<Finding> {
+    let tasks = &case.profile.tasks;
+    let lasting = tasks.deadlocks.iter().filter(|(_, (looks, _))| *looks >= FEWEST_LOOKS);
+    let mut found: Vec<_> = lasting
+        .map(|(deadlock, (looks, last))| finding(case, deadlock, *looks, *last == tasks.last))
+        .collect();
+    found.sort_by(|a, b| a.task.cmp(&b.task));
+    found
+}
+
+fn finding(case: &Case, deadlock: &TaskDeadlock, looks: u64, lasts: bool) -> Finding {
+    let tasks = &case.profile.tasks;
+    let others = deadlock.members.iter().cycle().skip(1);
+    let story = deadlock.members.iter().zip(others).map(|(member, next)| {
+        let what = if member.for_lock { "a lock that is held by " } else { "" };
+        format!("{} waits for {what}{}", member.name, next.name)
+    });
+    let members = deadlock.members.iter().map(|member| {
+        json!({ "task": member.name, "for_lock": member.for_lock, "chain": chain(case, member.chain) })
+    });
+    let first = deadlock.members.first();
+    let site = first.and_then(|member| innermost_user(case.tables(), member.chain));
+    Finding {
+        id: ID,
+        name: format!(
+            "{} of asyncio wait for each other",
+            counted(deadlock.members.len() as u64, "task")
+        ),
+        severity: if deadlock.expires || !lasts { Severity::Warning } else { Severity::Error },
+        share: rounded(ratio(looks as f64, tasks.looks as f64)),
+        seconds: rounded(tasks.seconds() * ratio(looks as f64, tasks.looks as f64)),
+        count: looks,
+        site: site.map(|line| line.site()),
+        thread: None,
+        task: first.map(|member| member.name.to_string()),
+        evidence: evidence([
+            ("share_of", "looks at the tasks".into()),
+            ("count_of", "looks that saw it".into()),
+            ("expires", deadlock.expires.into()),
+            ("lasts", lasts.into()),
+            ("members", members.collect()),
+            ("story", story.collect()),
+        ]),
+        advice: ADVICE.to_owned(),
+    }
+}
+
+const ADVICE: &str = "Take the locks in one order everywhere, or one lock for both; do not await a \
+    task while holding what it needs. Until then a time limit (asyncio.timeout) around the inner \
+    acquire at least ends it.";

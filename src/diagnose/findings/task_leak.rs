@@ -1,0 +1,116 @@
+//! `task-leak`: the tasks of one coroutine become more and more, and none of them ends.
+
+use serde_json::json;
+
+use crate::diagnose::site::Site;
+use crate::diagnose::words::{ratio, rounded};
+use crate::model::FunctionId;
+use crate::profile::CoroutineProfile;
+
+use super::task_trouble::chain;
+use super::{Case, Finding, Severity, evidence};
+
+const ID: &str = "task-leak";
+
+/// At how many looks, and over how many seconds, the growth must show.
+const FEWEST_LOOKS: usize = 4;
+pub(crate) const FEWEST_SECONDS: f64 = 3.0;
+/// By how many tasks, and by which part of those there were, they must become more.
+const FEWEST: f64 = 10.0;
+const LEAST_GROWTH: f64 = 0.3;
+/// Which share of those that came may have ended: a load that grows has tasks that come and go.
+const MOST_ENDED: f64 = 0.2;
+
+pub(super) fn find(case: &Case) -> Vec<Finding> {
+    let mut found: Vec<_> = case.profile.tasks.coroutines.iter().collect();
+    found.sort_by_key(|(function, _)| **function);
+    found.into_iter().filter_map(|(id, it)| finding(case, *id, it)).collect()
+}
+
+fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> Option<Finding> {
+    let (slope, seconds) = growth(coroutine)?;
+    let (_, last) = *coroutine.alive.last()?;
+    let ended = ratio(coroutine.ended as f64, coroutine.born as f64);
+    if ended > MOST_ENDED {
+        return None;
+    }
+    let tasks = &case.profile.tasks;
+    // What most of them wait in.
+    let of = |chain| {
+        let outermost = crate::diagnose::site::lines(case.tables(), chain).last();
+        outermost.is_some_and(|line| line.id == function)
+    };
+    let groups = tasks.groups.iter().filter(|(group, _)| of(group.chain));
+    let most = groups.max_by_key(|(group, it)| (it.tasks, *group));
+    let site = case.tables().functions.get(function).map(Site::of);
+    Some(Finding {
+        id: ID,
+        name: format!("{slope:.1} more tasks a second of one coroutine, and they do not end"),
+        severity: Severity::Error,
+        share: rounded(ratio(f64::from(last), tasks.tasks as f64)),
+        seconds: rounded(seconds),
+        count: u64::from(last),
+        site,
+        thread: None,
+        task: None,
+        evidence: evidence([
+            ("share_of", "tasks at the last look".into()),
+            ("count_of", "tasks of the coroutine at the last look".into()),
+            ("tasks_a_second", rounded(slope).into()),
+            ("came", coroutine.born.into()),
+            ("ended", coroutine.ended.into()),
+            ("awaits", json!(most.and_then(|(group, _)| group.awaits))),
+            ("parent", json!(most.and_then(|(group, _)| group.parent).map(|(by, _)| by))),
+            ("chain", most.map_or(serde_json::Value::Null, |(group, _)| chain(case, group.chain))),
+        ]),
+        advice: ADVICE.to_owned(),
+    })
+}
+
+/// How many more tasks there are each second, and over how many seconds that was seen: when they
+/// become more in the second half as they do in the first, and hardly ever fewer.
+fn growth(coroutine: &CoroutineProfile) -> Option<(f64, f64)> {
+    let points = &coroutine.alive;
+    let (first, last) = (points.first()?, points.last()?);
+    let seconds = last.0.since(first.0).seconds();
+    if points.len() < FEWEST_LOOKS || seconds < FEWEST_SECONDS {
+        return None;
+    }
+    let grown = f64::from(last.1) - f64::from(first.1);
+    let middle = points.get(points.len() / 2)?;
+    let later = f64::from(last.1) - f64::from(middle.1);
+    let fewer = points.windows(2).filter(|pair| matches!(pair, [a, b] if b.1 < a.1)).count();
+    let grows = grown >= FEWEST.max(LEAST_GROWTH * f64::from(first.1))
+        && later >= grown * 0.2
+        && fewer * 5 <= points.len();
+    grows.then(|| (ratio(grown, seconds), seconds))
+}
+
+const ADVICE: &str = "Each of these tasks waits for something that does not come. Give the wait a \
+    time limit (asyncio.timeout), see to it that whoever should end it does (set the event, close \
+    the queue, cancel the task when its request is over), and start them in a TaskGroup whose end \
+    is the request's end.";
+
+#[cfg(test)]
+mod tests {
+    use super::growth;
+    use crate::model::Nanos;
+    use crate::profile::CoroutineProfile;
+
+    fn grown(counts: &[u32]) -> Option<f64> {
+        let mut coroutine = CoroutineProfile::default();
+        for (second, count) in (0..).zip(counts) {
+            coroutine.alive.push((Nanos(second * Nanos::SECOND.0), *count));
+        }
+        growth(&coroutine).map(|(slope, _)| slope)
+    }
+
+    #[test]
+    fn only_what_keeps_growing_leaks() {
+        assert_eq!(grown(&[0, 10, 20, 30, 40]), Some(10.0));
+        assert_eq!(grown(&[0, 10, 20]), None, "too early to say");
+        assert_eq!(grown(&[0, 40, 40, 41, 40, 41]), None, "a load that has set in");
+        assert_eq!(grown(&[50, 30, 60, 20, 70, 30]), None, "a load that comes and goes");
+        assert_eq!(grown(&[1000, 1004, 1008, 1012, 1016]), None, "next to nothing");
+    }
+}
