@@ -4,7 +4,9 @@ use crate::model::{
     Cause, Descriptor, DescriptorId, DescriptorKind, Frame, Function, LabelId, Nanos, SocketRole,
     StackId, State, StateId, Tag, ThreadId, ThreadInfo,
 };
-use crate::profile::{Episode, LoopProfile, Profile, Span, Spans, StateKind, ThreadProfile};
+use crate::profile::{
+    Episode, LoopProfile, Profile, Seen, Shutdown, Span, Spans, StateKind, ThreadProfile,
+};
 
 /// Samples of the process in each second.
 pub(crate) const RATE: u64 = 100;
@@ -79,6 +81,7 @@ impl Fixture {
             python: true,
             main: index == 0,
             interpreter: 0,
+            daemon: Some(false),
         });
         self.profile.threads.push(ThreadProfile::default());
         ThreadId::from(index)
@@ -142,6 +145,30 @@ impl Fixture {
         event_loop.episodes.extend(episodes);
         let steps = event_loop.episodes.iter().map(|episode| episode.end.since(episode.start));
         event_loop.steps = steps.collect();
+    }
+
+    /// Has a thread be at its end from a second on, while all do what they do in all of the time;
+    /// `cpu` is what each of them used of a CPU meanwhile.
+    pub(crate) fn shutdown(&mut self, thread: ThreadId, since: u64, cpu: Nanos) {
+        let length = self.seconds() - since;
+        let mut shutdown = Shutdown {
+            thread,
+            since: Nanos(since * Nanos::SECOND.0),
+            last: Nanos(self.seconds() * Nanos::SECOND.0),
+            ..Shutdown::default()
+        };
+        for (index, profile) in self.profile.threads.iter_mut().enumerate() {
+            let of = ThreadId::from(index);
+            let states = profile.states.iter();
+            let states =
+                states.map(|(&(state, _), all)| ((of, state), all * length / (length + since)));
+            shutdown.states.extend(states);
+            shutdown.cpu.insert(of, cpu);
+            if let Some(&(state, _)) = profile.states.keys().next() {
+                profile.seen = Some(Seen { first: Nanos(0), last: shutdown.last, state });
+            }
+        }
+        self.profile.note_shutdown(shutdown);
     }
 
     fn seconds(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod cause;
 mod details;
+mod end;
 mod evidence;
 mod ids;
 mod lock;
@@ -15,6 +16,7 @@ pub use self::cause::{Cause, Tag};
 pub use self::details::{
     AwaitedChild, AwaitedDescriptor, EndRole, ProcessName, TimeLimit, WaitDetails,
 };
+pub use self::end::ProcessEnd;
 pub use self::evidence::{
     Activity, Attachment, CpuDelta, Failure, LoopEvidence, Operation, Sample, Step, ThreadSample,
     Wait, WaitKind,

@@ -2,7 +2,7 @@
 
 use crate::model::{Deadlock, Nanos, Table, Tables, WaitNotes};
 
-use super::aggregate::{Profile, SeenDeadlock, ThreadProfile};
+use super::aggregate::{Profile, Seen, SeenDeadlock, ThreadProfile};
 use super::block::{Block, Lane};
 use super::check::{AbsorbError, check};
 use super::meta::Usage;
@@ -31,6 +31,8 @@ impl Profile {
         for lane in &block.lanes {
             self.count_lane(lane, &times, &ends);
         }
+        self.follow_shutdowns(block, &times);
+        self.end = block.end.or(self.end);
         for &end in &block.steps {
             self.end_step(end);
         }
@@ -94,12 +96,17 @@ impl Profile {
 
     fn count_lane(&mut self, lane: &Lane, times: &[Nanos], ends: &Ends) {
         let mut present = 0;
+        let mut seen = None;
         let mut rest = times;
         for run in &lane.runs {
             let Some((times, after)) = rest.split_at_checked(run.samples as usize) else { return };
             rest = after;
             let Some(state) = run.state else { continue };
             present += u64::from(run.samples);
+            if let (Some(&first), Some(&last)) = (times.first(), times.last()) {
+                let first = seen.map_or(first, |seen: Seen| seen.first);
+                seen = Some(Seen { first, last, state });
+            }
             if run.step != 0 {
                 self.enter_step((lane.thread, run.step), times, ends);
             }
@@ -118,6 +125,8 @@ impl Profile {
         }
         if let Some(thread) = self.threads.get_mut(usize::from(lane.thread)) {
             thread.samples += present;
+            let first = |seen: Seen| thread.seen.map_or(seen.first, |before| before.first);
+            thread.seen = seen.map(|seen| Seen { first: first(seen), ..seen }).or(thread.seen);
             thread.held += u64::from(lane.held);
             for &(holder, samples) in &lane.gil_waits {
                 *thread.gil_waits.entry(holder).or_default() += u64::from(samples);

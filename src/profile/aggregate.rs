@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Deadlock, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes};
+use crate::model::{
+    Cause, Deadlock, Nanos, ProcessEnd, State, StateId, Tables, Tag, ThreadId, WaitNotes,
+};
 
 use super::meta::{Meta, Quality, Usage};
+use super::shutdowns::Shutdowns;
 use super::spans::{Spans, StateKind};
 
 /// A recording, counted: the same whether it was just made or read from a file.
@@ -35,6 +38,10 @@ pub struct Profile {
     pub(super) refuted: Vec<Deadlock>,
     /// Locks that had waiters; its deadlocks are those above.
     pub locks: WaitNotes,
+    /// Of each thread that was seen waiting for the program's end, or its loop's.
+    pub(super) shutdowns: BTreeMap<ThreadId, Shutdowns>,
+    /// How the process ended, if it did while it was sampled.
+    pub end: Option<ProcessEnd>,
 }
 
 /// A deadlock that was seen, once or again and again.
@@ -53,6 +60,8 @@ pub struct SeenDeadlock {
 pub struct ThreadProfile {
     /// At how many samples it was seen.
     pub samples: u64,
+    /// When it was seen, and as what at the end; none when it never was.
+    pub seen: Option<Seen>,
     /// At how many samples it was in a state; the flag says that the sample belongs to a step that
     /// blocked the event loop, so that its tag is `event-loop-blocking` and not the state's.
     pub states: FxHashMap<(StateId, bool), u64>,
@@ -66,6 +75,17 @@ pub struct ThreadProfile {
     pub queued: Nanos,
     /// Its event loop, when it runs one.
     pub event_loop: Option<LoopProfile>,
+}
+
+/// When a thread was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// At the first sample of it.
+    pub first: Nanos,
+    /// At the last one.
+    pub last: Nanos,
+    /// Its state then.
+    pub state: StateId,
 }
 
 /// What an event loop did.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Nanos, StackNode, State, StateId, ThreadId, ThreadInfo, WaitNotes,
+    Descriptor, Frame, Function, Nanos, ProcessEnd, StackNode, State, StateId, ThreadId,
+    ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -43,6 +44,8 @@ pub struct Block {
     pub quality: Quality,
     /// What the target used during this block.
     pub usage: Usage,
+    /// How the target ended after the last sample, if it did.
+    pub end: Option<ProcessEnd>,
 }
 
 /// What one thread did at each sample of a block.
