@@ -1,6 +1,6 @@
 //! Counts blocks into a profile.
 
-use crate::model::{Deadlock, Nanos, Table, Tables, WaitNotes};
+use crate::model::{Deadlock, Nanos, StackId, Table, Tables, WaitNotes};
 
 use super::aggregate::{Profile, Seen, SeenDeadlock, ThreadProfile};
 use super::block::{Block, Lane};
@@ -103,7 +103,9 @@ impl Profile {
             rest = after;
             let Some(state) = run.state else { continue };
             present += u64::from(run.samples);
-            if let (Some(&first), Some(&last)) = (times.first(), times.last()) {
+            if let (Some(&first), Some(&last)) = (times.first(), times.last())
+                && self.tables.states.get(state).is_some_and(|it| it.stack != StackId::EMPTY)
+            {
                 let first = seen.map_or(first, |seen: Seen| seen.first);
                 seen = Some(Seen { first, last, state });
             }

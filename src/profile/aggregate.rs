@@ -60,7 +60,7 @@ pub struct SeenDeadlock {
 pub struct ThreadProfile {
     /// At how many samples it was seen.
     pub samples: u64,
-    /// When it was seen, and as what at the end; none when it never was.
+    /// When it was seen in Python, and as what at the end; none when it never was.
     pub seen: Option<Seen>,
     /// At how many samples it was in a state; the flag says that the sample belongs to a step that
     /// blocked the event loop, so that its tag is `event-loop-blocking` and not the state's.
@@ -77,7 +77,8 @@ pub struct ThreadProfile {
     pub event_loop: Option<LoopProfile>,
 }
 
-/// When a thread was seen.
+/// When a thread was seen in Python: before the interpreter is there, and when it is taken down, a
+/// thread has no frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// At the first sample of it.

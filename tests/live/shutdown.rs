@@ -171,6 +171,7 @@ fn a_daemon_that_is_cut_off_is_told_and_is_a_gate() {
         let finding = findings.iter().find(|finding| finding["id"] == "left-at-exit");
         let finding = finding.unwrap_or_else(|| panic!("{}: {report}", python.version));
         assert_eq!(finding["thread"], "saver", "{}", python.version);
+        assert_eq!(finding["where"]["line"], line_of("# left"), "{}", python.version);
         assert_eq!(finding["severity"], "info", "{}", python.version);
     }
 }

@@ -19,6 +19,8 @@ def live_with_parent():
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(0.05)
+    # Returning would leave a pool's worker waiting for its next job.
+    os._exit(0)
 
 
 def compute(seconds):
@@ -45,7 +47,10 @@ def children():
 
 
 def queue():
-    multiprocessing.Queue().put("x" * 10_000_000)
+    # It stays when this returns: a queue that is gone has closed its pipe.
+    global unread
+    unread = multiprocessing.Queue()
+    unread.put("x" * 10_000_000)
 
 
 async def job_in_thread():
@@ -114,8 +119,7 @@ def quick():
 
 
 def save():
-    while True:
-        compute(0.01)  # left
+    time.sleep(3600)  # left
 
 
 def left():

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::site::{Site, lines};
 use crate::diagnose::words::rounded;
-use crate::model::{Cause, Nanos, ProcessEnd, StackId, State, ThreadId, note};
+use crate::model::{Cause, Nanos, ProcessEnd, State, ThreadId, note};
 use crate::profile::{Seen, StateKind};
 
 use super::{Case, Finding, Severity, evidence};
@@ -32,25 +32,30 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     left.into_iter().map(|(site, threads)| finding(case, site, &threads, main.last)).collect()
 }
 
-/// When the main thread was seen.
+/// When the main thread was seen in Python.
 fn main(case: &Case) -> Option<Seen> {
     let infos = case.tables().threads.iter().zip(&case.profile.threads);
     infos.filter(|(info, _)| info.main).find_map(|(_, thread)| thread.seen)
 }
 
-/// Whether the interpreter came to its end: a process that was killed was to be cut off, and of one
-/// whose end nobody saw it is told only when its main thread was at its end.
+/// Whether the interpreter came to its end, and what was seen last of the others is what they did
+/// then: a process that was killed was to be cut off, and of one whose end nobody saw it is told
+/// only when its main thread waited for the end.
 fn is_ended_by_itself(case: &Case, main: &Seen) -> bool {
     let Some(state) = case.tables().states.get(main.state) else { return false };
-    let place = case.tables().note(state).filter(|note| note.starts_with(note::SHUTDOWN));
-    if place.is_some_and(|place| FOR_DAEMONS.contains(&place)) {
-        return false;
+    match case.tables().note(state).filter(|note| note.starts_with(note::SHUTDOWN)) {
+        Some(place) => {
+            !FOR_DAEMONS.contains(&place)
+                && !matches!(case.profile.end, None | Some(ProcessEnd::Killed))
+        }
+        None => case.profile.end == Some(ProcessEnd::Exited) && !awaits_others(case, state),
     }
-    match case.profile.end {
-        None | Some(ProcessEnd::Killed) => false,
-        Some(ProcessEnd::Exited) => true,
-        Some(ProcessEnd::Unknown) => state.stack == StackId::EMPTY || place.is_some(),
-    }
+}
+
+/// Whether a thread waits for what others do: as it went on, they have done it since then. A loop
+/// in its selector is told by a timer or a signal.
+fn awaits_others(case: &Case, state: &State) -> bool {
+    is_idle(case, state) && case.tables().note(state) != Some(note::EVENT_LOOP_SELECTOR)
 }
 
 /// The line at which a daemon was when it was seen last, if it did something there.
