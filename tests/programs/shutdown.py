@@ -14,10 +14,9 @@ def sleep_for_ever():
     time.sleep(3600)  # stuck
 
 
-def live_with_parent():
-    """What a child does that must not outlive this process."""
-    parent = os.getppid()
-    while os.getppid() == parent:
+def live_with(pid):
+    """What a child does that must not outlive the program, which need not be its parent."""
+    while os.path.exists("/proc/%d" % pid):
         time.sleep(0.05)
     # Returning would leave a pool's worker waiting for its next job.
     os._exit(0)
@@ -39,11 +38,11 @@ def executor():
 
 
 def process_pool():
-    ProcessPoolExecutor(1).submit(live_with_parent)
+    ProcessPoolExecutor(1).submit(live_with, os.getpid())
 
 
 def children():
-    multiprocessing.Process(target=live_with_parent).start()
+    multiprocessing.Process(target=live_with, args=[os.getpid()]).start()
 
 
 def queue():
