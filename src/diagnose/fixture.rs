@@ -165,7 +165,8 @@ impl Fixture {
             shutdown.states.extend(states);
             shutdown.cpu.insert(of, cpu);
             if let Some(&(state, _)) = profile.states.keys().next() {
-                profile.seen = Some(Seen { first: Nanos(0), last: shutdown.last, state });
+                profile.seen =
+                    Some(Seen { first: Nanos(0), last: shutdown.last, state, since: Nanos(0) });
             }
         }
         self.profile.note_shutdown(shutdown);

@@ -96,7 +96,7 @@ impl Profile {
 
     fn count_lane(&mut self, lane: &Lane, times: &[Nanos], ends: &Ends) {
         let mut present = 0;
-        let mut seen = None;
+        let mut seen = self.threads.get(usize::from(lane.thread)).and_then(|it| it.seen);
         let mut rest = times;
         for run in &lane.runs {
             let Some((times, after)) = rest.split_at_checked(run.samples as usize) else { return };
@@ -106,8 +106,13 @@ impl Profile {
             if let (Some(&first), Some(&last)) = (times.first(), times.last())
                 && self.tables.states.get(state).is_some_and(|it| it.stack != StackId::EMPTY)
             {
-                let first = seen.map_or(first, |seen: Seen| seen.first);
-                seen = Some(Seen { first, last, state });
+                let same = seen.filter(|seen| seen.state == state);
+                seen = Some(Seen {
+                    first: seen.map_or(first, |seen| seen.first),
+                    last,
+                    state,
+                    since: same.map_or(first, |seen| seen.since),
+                });
             }
             if run.step != 0 {
                 self.enter_step((lane.thread, run.step), times, ends);
@@ -127,8 +132,7 @@ impl Profile {
         }
         if let Some(thread) = self.threads.get_mut(usize::from(lane.thread)) {
             thread.samples += present;
-            let first = |seen: Seen| thread.seen.map_or(seen.first, |before| before.first);
-            thread.seen = seen.map(|seen| Seen { first: first(seen), ..seen }).or(thread.seen);
+            thread.seen = seen;
             thread.held += u64::from(lane.held);
             for &(holder, samples) in &lane.gil_waits {
                 *thread.gil_waits.entry(holder).or_default() += u64::from(samples);

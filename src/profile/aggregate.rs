@@ -87,6 +87,8 @@ pub struct Seen {
     pub last: Nanos,
     /// Its state then.
     pub state: StateId,
+    /// Since when it was in no other.
+    pub since: Nanos,
 }
 
 /// What an event loop did.

@@ -13,6 +13,8 @@ use super::{Case, Finding, Severity, evidence};
 
 const ID: &str = "left-at-exit";
 
+/// How long a thread must have been in a wait that is taken to have lasted to the end.
+const LASTS: Nanos = Nanos(50 * Nanos::MILLISECOND.0);
 /// The places in which daemons are waited for: the workers of an executor are some before 3.9.
 const FOR_DAEMONS: [&str; 2] = ["shutdown-executor", "shutdown-process-pool"];
 
@@ -22,14 +24,27 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     };
     let mut left: BTreeMap<Site, Vec<(ThreadId, Cause)>> = BTreeMap::new();
     for (index, thread) in case.profile.threads.iter().enumerate() {
-        // Who was not there any more when the main thread was may have ended by itself.
-        let Some(seen) = thread.seen.filter(|seen| seen.last >= main.last) else { continue };
+        let Some(seen) = thread.seen.filter(|seen| is_left(case, &main, seen)) else { continue };
         let thread = ThreadId::from(index);
         if let Some((site, cause)) = interrupted(case, thread, seen) {
             left.entry(site).or_default().push((thread, cause));
         }
     }
     left.into_iter().map(|(site, threads)| finding(case, site, &threads, main.last)).collect()
+}
+
+/// Whether a thread was there when the main thread was at its end. Who was only seen up to the main
+/// thread's last sample may have been told to end, and joined, since then; unless it was in a wait
+/// that the main thread has no part in, or the main thread waited for others.
+fn is_left(case: &Case, main: &Seen, seen: &Seen) -> bool {
+    const OUTSIDE: [Cause; 5] =
+        [Cause::Sleep, Cause::Network, Cause::Disk, Cause::Pipe, Cause::Child];
+    let state = |seen: &Seen| case.tables().states.get(seen.state);
+    let note = state(main).and_then(|state| case.tables().note(state));
+    let at_end = note.is_some_and(|note| note.starts_with(note::SHUTDOWN));
+    let outside = state(seen).is_some_and(|state| OUTSIDE.contains(&state.cause));
+    let lasts = outside && seen.last.since(seen.since) >= LASTS;
+    seen.last > main.last || (seen.last == main.last && (at_end || lasts))
 }
 
 /// When the main thread was seen in Python.
