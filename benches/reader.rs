@@ -108,7 +108,7 @@ fn objects(criterion: &mut Criterion, subject: &Subject) {
     });
     let idents = std::collections::HashSet::from([subject.thread.ident]);
     criterion.bench_function(&subject.name("name of a thread"), |bencher| {
-        bencher.iter(|| subject.interpreter.thread_names(idents.clone()));
+        bencher.iter(|| subject.interpreter.known_threads(idents.clone()));
     });
 }
 

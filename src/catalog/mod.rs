@@ -19,6 +19,7 @@ use self::pattern::{FunctionPattern, Piece, fits};
 /// The topic files, in the order in which they are tried: where two probes fit a stack the
 /// narrower one has to come first.
 const BUILTIN: &[(&str, &str)] = &[
+    ("shutdown.toml", include_str!("../../probes/shutdown.toml")),
     ("idle.toml", include_str!("../../probes/idle.toml")),
     ("servers.toml", include_str!("../../probes/servers.toml")),
     ("http.toml", include_str!("../../probes/http.toml")),

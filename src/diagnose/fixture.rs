@@ -5,7 +5,7 @@ use crate::model::{
     StackId, State, StateId, Tag, ThreadId, ThreadInfo,
 };
 use crate::profile::{
-    Episode, LoopProfile, Profile, Span, Spans, StateKind, StepEnd, ThreadProfile,
+    Episode, LoopProfile, Profile, Seen, Shutdown, Span, Spans, StateKind, StepEnd, ThreadProfile,
 };
 
 /// Samples of the process in each second.
@@ -81,6 +81,7 @@ impl Fixture {
             python: true,
             main: index == 0,
             interpreter: 0,
+            daemon: Some(false),
         });
         self.profile.threads.push(ThreadProfile::default());
         ThreadId::from(index)
@@ -153,6 +154,31 @@ impl Fixture {
         for episode in &event_loop.episodes {
             event_loop.steps.add(episode.step.length());
         }
+    }
+
+    /// Has a thread be at its end from a second on, while all do what they do in all of the time;
+    /// `cpu` is what each of them used of a CPU meanwhile.
+    pub(crate) fn shutdown(&mut self, thread: ThreadId, since: u64, cpu: Nanos) {
+        let length = self.seconds() - since;
+        let mut shutdown = Shutdown {
+            thread,
+            since: Nanos(since * Nanos::SECOND.0),
+            last: Nanos(self.seconds() * Nanos::SECOND.0),
+            ..Shutdown::default()
+        };
+        for (index, profile) in self.profile.threads.iter_mut().enumerate() {
+            let of = ThreadId::from(index);
+            let states = profile.states.iter();
+            let states =
+                states.map(|(&(state, _), all)| ((of, state), all * length / (length + since)));
+            shutdown.states.extend(states);
+            shutdown.cpu.insert(of, cpu);
+            if let Some(&(state, _)) = profile.states.keys().next() {
+                profile.seen =
+                    Some(Seen { first: Nanos(0), last: shutdown.last, state, since: Nanos(0) });
+            }
+        }
+        self.profile.note_shutdown(shutdown);
     }
 
     fn seconds(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod cause;
 mod details;
+mod end;
 mod evidence;
 mod ids;
 mod lock;
@@ -16,6 +17,7 @@ pub use self::cause::{Cause, Tag};
 pub use self::details::{
     AwaitedChild, AwaitedDescriptor, EndRole, ProcessName, TimeLimit, WaitDetails,
 };
+pub use self::end::ProcessEnd;
 pub use self::evidence::{
     Activity, Attachment, CpuDelta, Failure, Kept, LoopEvidence, Operation, Sample, Step, StepNews,
     StepTask, ThreadSample, Wait, WaitKind,

@@ -18,3 +18,5 @@ pub const AWAITS_INPUT: &str = "waits for input on a terminal";
 pub const AWAITS_SIGNAL: &str = "waits for a signal";
 /// A thread that waits for the next item of a queue; also the id of a probe that says more.
 pub const QUEUE_CONSUMER: &str = "queue-consumer";
+/// How the ids of the probes begin that tell that a program, or an event loop, waits for its end.
+pub const SHUTDOWN: &str = "shutdown-";

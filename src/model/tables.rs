@@ -203,6 +203,9 @@ pub struct ThreadInfo {
     pub main: bool,
     /// The number of its interpreter, 0 for the main one.
     pub interpreter: u32,
+    /// Whether it is a daemon, which Python does not wait for at its end; none where `threading`
+    /// does not know the thread, or could not be read.
+    pub daemon: Option<bool>,
 }
 
 /// All tables of one recording.

@@ -1,8 +1,8 @@
 //! Counts blocks into a profile.
 
-use crate::model::{Deadlock, Nanos, Table, Tables, WaitNotes};
+use crate::model::{Deadlock, Nanos, StackId, Table, Tables, WaitNotes};
 
-use super::aggregate::{Profile, SeenDeadlock, ThreadProfile};
+use super::aggregate::{Profile, Seen, SeenDeadlock, ThreadProfile};
 use super::block::{Block, Lane};
 use super::check::{AbsorbError, check};
 use super::meta::Usage;
@@ -32,6 +32,8 @@ impl Profile {
         for lane in &block.lanes {
             self.count_lane(lane, &times, &ends);
         }
+        self.follow_shutdowns(block, &times);
+        self.end = block.end.or(self.end);
         for end in &block.steps {
             self.end_step(end.clone());
         }
@@ -98,12 +100,24 @@ impl Profile {
 
     fn count_lane(&mut self, lane: &Lane, times: &[Nanos], ends: &Ends) {
         let mut present = 0;
+        let mut seen = self.threads.get(usize::from(lane.thread)).and_then(|it| it.seen);
         let mut rest = times;
         for run in &lane.runs {
             let Some((times, after)) = rest.split_at_checked(run.samples as usize) else { return };
             rest = after;
             let Some(state) = run.state else { continue };
             present += u64::from(run.samples);
+            if let (Some(&first), Some(&last)) = (times.first(), times.last())
+                && self.tables.states.get(state).is_some_and(|it| it.stack != StackId::EMPTY)
+            {
+                let same = seen.filter(|seen| seen.state == state);
+                seen = Some(Seen {
+                    first: seen.map_or(first, |seen| seen.first),
+                    last,
+                    state,
+                    since: same.map_or(first, |seen| seen.since),
+                });
+            }
             if run.step != 0 {
                 self.enter_step((lane.thread, run.step), times, ends);
             }
@@ -122,6 +136,7 @@ impl Profile {
         }
         if let Some(thread) = self.threads.get_mut(usize::from(lane.thread)) {
             thread.samples += present;
+            thread.seen = seen;
             thread.held += u64::from(lane.held);
             for &(holder, samples) in &lane.gil_waits {
                 *thread.gil_waits.entry(holder).or_default() += u64::from(samples);

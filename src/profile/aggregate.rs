@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    Cause, Deadlock, LoopKind, Nanos, State, StateId, Tables, Tag, ThreadId, WaitNotes,
+    Cause, Deadlock, LoopKind, Nanos, ProcessEnd, State, StateId, Tables, Tag, ThreadId, WaitNotes,
 };
 
 use super::block::StepEnd;
 use super::meta::{Meta, Quality, Usage};
+use super::shutdowns::Shutdowns;
 use super::spans::{Spans, StateKind};
 use super::step_lengths::StepLengths;
 use super::task_profile::TaskProfile;
@@ -42,6 +43,10 @@ pub struct Profile {
     pub tasks: TaskProfile,
     /// Locks that had waiters; its deadlocks are those above.
     pub locks: WaitNotes,
+    /// Of each thread that was seen waiting for the program's end, or its loop's.
+    pub(super) shutdowns: BTreeMap<ThreadId, Shutdowns>,
+    /// How the process ended, if it did while it was sampled.
+    pub end: Option<ProcessEnd>,
 }
 
 /// A deadlock that was seen, once or again and again.
@@ -60,6 +65,8 @@ pub struct SeenDeadlock {
 pub struct ThreadProfile {
     /// At how many samples it was seen.
     pub samples: u64,
+    /// When it was seen in Python, and as what at the end; none when it never was.
+    pub seen: Option<Seen>,
     /// At how many samples it was in a state; the flag says that the sample belongs to a step that
     /// blocked the event loop, so that its tag is `event-loop-blocking` and not the state's.
     pub states: FxHashMap<(StateId, bool), u64>,
@@ -73,6 +80,20 @@ pub struct ThreadProfile {
     pub queued: Nanos,
     /// Its event loop, when it runs one.
     pub event_loop: Option<LoopProfile>,
+}
+
+/// When a thread was seen in Python: before the interpreter is there, and when it is taken down, a
+/// thread has no frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// At the first sample of it.
+    pub first: Nanos,
+    /// At the last one.
+    pub last: Nanos,
+    /// Its state then.
+    pub state: StateId,
+    /// Since when it was in no other.
+    pub since: Nanos,
 }
 
 /// What an event loop did.

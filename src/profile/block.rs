@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Descriptor, Frame, Function, Kept, LoopKind, Nanos, StackNode, State, StateId, StepTask,
-    TaskLook, ThreadId, ThreadInfo, WaitNotes,
+    Descriptor, Frame, Function, Kept, LoopKind, Nanos, ProcessEnd, StackNode, State, StateId,
+    StepTask, TaskLook, ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -47,6 +47,8 @@ pub struct Block {
     pub quality: Quality,
     /// What the target used during this block.
     pub usage: Usage,
+    /// How the target ended after the last sample, if it did.
+    pub end: Option<ProcessEnd>,
 }
 
 /// What one thread did at each sample of a block.

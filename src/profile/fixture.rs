@@ -50,7 +50,14 @@ impl Trace {
         let tid = 100 + id.0.cast_signed();
         let main = id.0 == 0;
         let name = name.into();
-        self.tables.threads.push(ThreadInfo { tid, name, python: true, main, interpreter: 0 });
+        self.tables.threads.push(ThreadInfo {
+            tid,
+            name,
+            python: true,
+            main,
+            interpreter: 0,
+            daemon: Some(false),
+        });
         id
     }
 

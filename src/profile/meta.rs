@@ -31,6 +31,8 @@ pub struct Meta {
     pub started_at: i64,
     /// `CLOCK_MONOTONIC` at the first sample.
     pub origin: Nanos,
+    /// How old the target was then.
+    pub age: Nanos,
 }
 
 impl Meta {

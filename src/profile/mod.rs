@@ -12,6 +12,7 @@ mod lengths;
 mod meta;
 mod reader;
 mod recording;
+mod shutdowns;
 mod snapshot;
 mod spans;
 mod step_lengths;
@@ -19,7 +20,7 @@ mod steps;
 mod task_profile;
 
 pub use self::aggregate::{
-    Episode, LoopProfile, OpenStep, Profile, Row, SeenDeadlock, ThreadProfile, count,
+    Episode, LoopProfile, OpenStep, Profile, Row, Seen, SeenDeadlock, ThreadProfile, count,
 };
 pub use self::block::{Block, Lane, Run, StepEnd};
 pub use self::builder::BlockBuilder;
@@ -27,6 +28,7 @@ pub use self::check::AbsorbError;
 pub use self::meta::{Meta, Quality, Usage};
 pub use self::reader::{Recording, RecordingError, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};
+pub use self::shutdowns::Shutdown;
 pub use self::snapshot::{Snapshot, ThreadSnapshot};
 pub use self::spans::{Span, Spans, StateKind};
 pub use self::step_lengths::StepLengths;

@@ -16,6 +16,15 @@ const MOST_INTERPRETERS: usize = 256;
 /// Threads of one process that are followed.
 const MOST_THREADS: usize = 1 << 14;
 
+/// What `threading` knows of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownThread {
+    /// Its name.
+    pub name: String,
+    /// Whether Python ends without waiting for it.
+    pub daemon: Option<bool>,
+}
+
 /// The Python of one process.
 #[derive(Debug)]
 pub struct Interpreter<M> {
@@ -211,8 +220,8 @@ impl<M: Memory> Interpreter<M> {
         self.memory.read(&watch.spans, &mut watch.now).is_err() || watch.now != watch.seen
     }
 
-    /// The names that `threading` has for the threads with these `idents`.
-    pub fn thread_names(&self, mut idents: HashSet<u64>) -> HashMap<u64, String> {
+    /// What `threading` knows of the threads with these `idents`.
+    pub fn known_threads(&self, mut idents: HashSet<u64>) -> HashMap<u64, KnownThread> {
         let reader = self.reader();
         let active = self
             .module("threading")
@@ -220,14 +229,17 @@ impl<M: Memory> Interpreter<M> {
             .flatten()
             .and_then(|namespace| reader.dict_item(namespace, "_active").ok()?)
             .and_then(|active| reader.dict(active).ok());
-        let name = |(ident, thread): (Address, Address)| {
+        let known = |(ident, thread): (Address, Address)| {
             let ident = u64::try_from(reader.integer(ident).ok()?).ok()?;
             // Each once: what claims to be the dict may have any number of entries.
             let true = idents.remove(&ident) else { return None };
-            let name = reader.attribute(thread, "_name").ok()??;
-            Some((ident, reader.text(name).ok()?))
+            let [name, daemon] = reader.some_attributes(thread, ["_name", "_daemonic"]).ok()?;
+            let name = reader.text(name?).ok()?;
+            // A bool is an int.
+            let daemon = daemon.and_then(|daemon| reader.integer(daemon).ok());
+            Some((ident, KnownThread { name, daemon: daemon.map(|it| it != 0) }))
         };
-        active.unwrap_or_default().into_iter().filter_map(name).collect()
+        active.unwrap_or_default().into_iter().filter_map(known).collect()
     }
 
     /// The interpreters with their numbers.

@@ -20,7 +20,7 @@ mod tid;
 pub use self::code::Code;
 pub use self::event_loop::{AsyncioLoop, LoopSlots, LoopState, UvLoop};
 pub use self::gil::{Gil, GilWaiters, is_parked_on_state};
-pub use self::interpreter::{Interpreter, PythonThread, ThreadHead, Watch};
+pub use self::interpreter::{Interpreter, KnownThread, PythonThread, ThreadHead, Watch};
 pub use self::layout::{AsyncioLayout, Layout, LayoutError, Version};
 pub use self::legacy::{LegacyError, LegacyInterpreter, LegacyThread, is_legacy};
 pub use self::locate::{LocateError, Runtime};

@@ -244,18 +244,12 @@ impl<M: Memory> Reader<'_, M> {
 
     /// The value of a text key in a `dict`.
     pub(super) fn dict_item(&self, object: Address, key: &str) -> Result<Option<Address>, Invalid> {
-        self.find(self.dict(object)?, key)
+        Ok(self.find(&self.dict(object)?, key))
     }
 
-    fn find(
-        &self,
-        entries: Vec<(Address, Address)>,
-        key: &str,
-    ) -> Result<Option<Address>, Invalid> {
-        Ok(entries
-            .into_iter()
-            .find(|(name, _)| self.is_text(*name, key).unwrap_or(false))
-            .map(|(_, value)| value))
+    fn find(&self, entries: &[(Address, Address)], key: &str) -> Option<Address> {
+        let is_it = |(name, _): &&(Address, Address)| self.is_text(*name, key).unwrap_or(false);
+        entries.iter().find(is_it).map(|(_, value)| *value)
     }
 
     /// An attribute in an instance's own dict.
@@ -264,9 +258,18 @@ impl<M: Memory> Reader<'_, M> {
         object: Address,
         name: &str,
     ) -> Result<Option<Address>, Invalid> {
+        self.some_attributes(object, [name]).map(|[found]| found)
+    }
+
+    /// Some attributes in an instance's own dict, which is read once for all of them.
+    pub(super) fn some_attributes<const N: usize>(
+        &self,
+        object: Address,
+        names: [&str; N],
+    ) -> Result<[Option<Address>; N], Invalid> {
         let mut attributes = self.attributes(object)?;
         attributes.truncate(MOST_ATTRIBUTES);
-        self.find(attributes, name)
+        Ok(names.map(|name| self.find(&attributes, name)))
     }
 
     /// All attributes in an instance's own dict.

@@ -202,6 +202,7 @@ pub(super) fn add_thread(
         python: interpreter.is_some(),
         main: tid == process.pid(),
         interpreter: interpreter.unwrap_or(0),
+        daemon: None,
     });
     Some((id, kernel))
 }

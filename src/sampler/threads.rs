@@ -21,6 +21,9 @@ use crate::target::{Descriptors, Process, ProcessMemory, WaitInspector};
 const LIST_INTERVAL: Nanos = Nanos::MILLISECOND;
 /// How often what is dear is looked at: names, threads without Python, replaced code.
 const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
+/// The same while code is being replaced: a program that starts frees the code of each module that
+/// it has imported, and the next takes its place. Twice as long each time that none was.
+const HASTY_INTERVAL: Nanos = Nanos(100 * Nanos::MILLISECOND.0);
 
 /// The threads of one process, followed as they come and go.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(super) struct Threads {
     watch: Option<Watch>,
     listed_at: Nanos,
     refreshed_at: Nanos,
+    /// How long after that it is done again.
+    refresh_interval: Nanos,
     /// Whether the interpreter could not be read when it was last looked at.
     lost: bool,
 }
@@ -69,6 +74,7 @@ impl Threads {
             watch: None,
             listed_at: Nanos(0),
             refreshed_at: Nanos(0),
+            refresh_interval: HASTY_INTERVAL,
             lost: false,
         })
     }
@@ -185,7 +191,7 @@ impl Threads {
         now: Nanos,
         changed: &mut Vec<ThreadId>,
     ) {
-        let refresh = now.since(self.refreshed_at) >= REFRESH_INTERVAL;
+        let refresh = now.since(self.refreshed_at) >= self.refresh_interval;
         if !refresh && now.since(self.listed_at) < LIST_INTERVAL {
             return;
         }
@@ -193,7 +199,9 @@ impl Threads {
         let changed_list = self.watch.as_mut().is_none_or(|watch| self.python.has_changed(watch));
         if refresh {
             self.refreshed_at = now;
+            self.refresh_interval = Nanos(self.refresh_interval.0 * 2).min(REFRESH_INTERVAL);
             if self.symbols.drop_replaced(self.python.reader()) {
+                self.refresh_interval = HASTY_INTERVAL;
                 self.edges.clear();
                 self.locks.forget();
                 self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
@@ -276,17 +284,18 @@ impl Threads {
         (by_tid, settled)
     }
 
-    /// Takes over the names that Python has given its threads.
+    /// Takes over what Python says of its threads: their names, and who is a daemon.
     fn rename(&self, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
         let idents = self.threads.iter().filter_map(|thread| Some(thread.python?.ident));
-        let names = self.python.thread_names(idents.collect());
+        let known = self.python.known_threads(idents.collect());
         for thread in &self.threads {
-            let name = thread.python.and_then(|python| names.get(&python.ident));
+            let known = thread.python.and_then(|python| known.get(&python.ident));
             let info = tables.threads.get_mut(usize::from(thread.id));
-            if let (Some(name), Some(info)) = (name, info)
-                && **name != *info.name
+            if let (Some(known), Some(info)) = (known, info)
+                && (*known.name != *info.name || known.daemon != info.daemon)
             {
-                info.name = name.as_str().into();
+                info.name = known.name.as_str().into();
+                info.daemon = known.daemon;
                 changed.push(thread.id);
             }
         }

@@ -179,6 +179,7 @@ impl<'c> Session<'c> {
             threshold: self.options.threshold.into(),
             started_at: jiff::Timestamp::now().as_second(),
             origin: self.since.time,
+            age: process.age().unwrap_or(Nanos(u64::MAX)),
         }
     }
 
@@ -215,7 +216,7 @@ impl<'c> Session<'c> {
             }
             self.look_at_tasks(tick.time);
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
-                self.cut(observer, false)?;
+                self.cut(observer, None)?;
             }
         };
         // What lasts has lasted longest at the end.
@@ -227,7 +228,7 @@ impl<'c> Session<'c> {
                 self.builder.note_tasks(look);
             }
         }
-        self.cut(observer, true)?;
+        self.cut(observer, Some(ending))?;
         Ok(ending)
     }
 
@@ -371,8 +372,12 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// Cuts a block and hands it on.
-    fn cut(&mut self, observer: &mut dyn Observer, last: bool) -> Result<(), SessionError> {
+    /// Cuts a block and hands it on; the last one at the session's end.
+    fn cut(
+        &mut self,
+        observer: &mut dyn Observer,
+        ending: Option<Ending>,
+    ) -> Result<(), SessionError> {
         for thread in self.sampler.take_changed() {
             self.builder.note_thread(thread);
         }
@@ -390,13 +395,16 @@ impl<'c> Session<'c> {
             ..Usage::default()
         };
         self.since = now;
-        let block = if last {
-            self.builder.finish(&self.tables, quality, usage)
-        } else {
-            self.builder.cut(&self.tables, quality, usage)
+        let block = match ending {
+            None => self.builder.cut(&self.tables, quality, usage),
+            Some(ending) => {
+                let block = self.builder.finish(&self.tables, quality, usage);
+                let target = matches!(ending, Ending::Target(_)).then_some(self.sampler.process());
+                Block { end: target.map(Process::end), ..block }
+            }
         };
         self.profile.absorb(&block)?;
-        if last {
+        if ending.is_some() {
             self.profile.finish();
         }
         observer.block(&block, &self.profile)?;

@@ -30,6 +30,17 @@ impl Process {
         Some(String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned())
     }
 
+    /// How long ago it began, in steps of a clock tick; none when that cannot be told.
+    #[must_use]
+    pub fn age(&self) -> Option<Nanos> {
+        self.live_pid()?;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = Nanos::from(std::time::Duration::try_from(now).ok()?);
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        let began = u128::from(self.start_ticks()) * u128::from(Nanos::SECOND.0);
+        Some(now.since(Nanos(u64::try_from(began / u128::from(per_second)).ok()?)))
+    }
+
     /// Its children, and theirs.
     #[must_use]
     pub fn children(&self) -> Vec<Pid> {

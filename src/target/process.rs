@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Dir, Mode, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use crate::model::{Address, Pid, Tid};
+use crate::model::{Address, Pid, ProcessEnd, Tid};
 
 use super::elf::{ElfError, ElfImage};
 use super::image::ImageFiles;
@@ -203,6 +203,17 @@ impl Process {
             Ok(_) => ProcessState::Alive,
             Err(_) if self.live_pid().is_some_and(is_in_use) => ProcessState::Reused,
             Err(_) => ProcessState::Gone,
+        }
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> ProcessEnd {
+        match self.stat() {
+            // The low seven bits are the signal, as in the status of `waitpid`.
+            Ok(stat) if is_zombie(&stat) && stat.exit & 0x7f != 0 => ProcessEnd::Killed,
+            Ok(stat) if is_zombie(&stat) => ProcessEnd::Exited,
+            _ => ProcessEnd::Unknown,
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Stat {
     pub resident: u64,
     /// The CPU that it was last on.
     pub cpu: Option<usize>,
+    /// How it ended, as `waitpid` would tell; 0 while it lives, or where it may not be told.
+    pub exit: i32,
 }
 
 impl Stat {
@@ -26,7 +28,7 @@ impl Stat {
         // `pid (name) state …`, where the name may hold any bytes.
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().take(37).collect();
+        let fields: Vec<&str> = rest.split_ascii_whitespace().take(50).collect();
         // The manual counts from one, and the name is its second.
         let field = |number: usize| fields.get(number - 3).copied();
         let number = |at| field(at)?.parse().ok();
@@ -39,6 +41,7 @@ impl Stat {
             start_time: number(22)?,
             resident: number(24)?,
             cpu: field(39).and_then(|cpu| cpu.parse().ok()),
+            exit: field(52).and_then(|exit| exit.parse().ok()).unwrap_or(0),
         })
     }
 }
@@ -61,6 +64,7 @@ mod tests {
             start_time: 555,
             resident: 77,
             cpu: None,
+            exit: 0,
         };
         assert_eq!(Stat::parse(TEXT), Some(expected));
     }

@@ -17,6 +17,7 @@ mod program;
 mod pyconc;
 mod pythons;
 mod recordings;
+mod shutdown;
 mod stacks;
 mod tasks;
 mod waits;

@@ -1,12 +1,14 @@
 //! What stands out in a profile: each finding with numbers, evidence and advice.
 
 mod blocked_loop;
+mod blocks_shutdown;
 mod cpu_starved;
 mod deadlock;
 mod executor_starved;
 mod fan_out;
 mod gil_contention;
 mod holding_gil;
+mod left_at_exit;
 mod lock_contention;
 mod lock_held;
 mod lock_on_event_loop;
@@ -91,7 +93,7 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 16] = [
+const FAMILIES: [Family; 18] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
@@ -107,6 +109,8 @@ const FAMILIES: [Family; 16] = [
     starved_loop::find,
     sequential_io::find,
     cpu_starved::find,
+    blocks_shutdown::find,
+    left_at_exit::find,
     unknown::find,
 ];
 
