@@ -97,6 +97,9 @@ pub(super) struct Stacks {
     /// Only samples that have the GIL or run Python
     #[arg(short, long)]
     pub gil: bool,
+    /// Await chains of asyncio's tasks, in milliseconds, by what the tasks wait for
+    #[arg(long)]
+    pub tasks: bool,
     /// One frame per function, not per line
     #[arg(long)]
     pub function: bool,
@@ -115,6 +118,7 @@ impl Stacks {
             causes: self.causes,
             idle: self.idle,
             gil_only: self.gil,
+            tasks: self.tasks,
             by_function: self.function,
             line_numbers: !self.nolineno && !self.function,
             full_filenames: self.full_filenames,

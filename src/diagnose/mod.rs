@@ -11,6 +11,7 @@ mod loops;
 mod measures;
 mod recommendation;
 mod site;
+mod tasks;
 mod verdict;
 pub(crate) mod words;
 
@@ -29,6 +30,7 @@ pub use self::loops::{EpisodeMeasures, LoopMeasures, StepQuantiles};
 pub use self::measures::{Measure, Measures, ThreadMeasures};
 pub use self::recommendation::{Gain, Model, Recommendation, Rejected};
 pub use self::site::Site;
+pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures};
 pub use self::verdict::{Verdict, Workload};
 
 use self::bootstrap::Resamples;
@@ -51,6 +53,8 @@ pub struct Diagnosis {
     pub gil: Option<GilMeasures>,
     /// How much threads waited for each lock, and who had it.
     pub locks: Vec<LockMeasures>,
+    /// What the tasks of asyncio did, and what each lint says of them.
+    pub tasks: TaskMeasures,
 }
 
 /// Judges a profile.
@@ -67,6 +71,7 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     Diagnosis {
         recommendation: Recommendation::of(&load, &verdict, &findings, &loops),
         verdict,
+        tasks: tasks::tasks(profile, &findings),
         findings,
         threads: measures::threads(profile),
         loops,

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::model::Cause;
 use crate::profile::Profile;
 
-use super::folded::{BLOCKING, Folder, StackOptions, cause_frame, clean};
+use super::folded::{BLOCKING, Folder, Stack, StackOptions, cause_frame, clean};
 
 /// Writes a profile's flame graph as an SVG that can be searched and zoomed in a browser; the
 /// outermost frames are at the top.
@@ -28,13 +28,17 @@ pub fn flamegraph(
 ) -> io::Result<()> {
     let mut picture = Picture::default();
     let mut folder = Folder::new(profile, options);
-    for row in folder.rows() {
-        picture.add(folder.frames(&row), row.state.cause, row.samples, row.blocking);
+    for stack in folder.stacks() {
+        picture.add(stack);
     }
     if picture.lines.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "there is no sample to draw: record for longer, or let idle threads be drawn too",
+            if options.tasks {
+                "no task was seen: asyncio's tasks are looked at once a second, record for longer"
+            } else {
+                "there is no sample to draw: record for longer, or let idle threads be drawn too"
+            },
         ));
     }
     let legend = picture.legend(options.causes);
@@ -47,6 +51,9 @@ pub fn flamegraph(
     settings.title = clean(&options.title);
     settings.subtitle = Some(subtitle);
     settings.notes = legend;
+    if options.tasks {
+        settings.count_name = "ms of tasks".to_owned();
+    }
     settings.direction = Direction::Inverted;
     // A frame's text begins with what tells most.
     settings.text_truncate_direction = TextTruncateDirection::Right;
@@ -67,7 +74,8 @@ struct Picture {
 }
 
 impl Picture {
-    fn add(&mut self, frames: Vec<Rc<str>>, cause: Cause, samples: u64, blocking: bool) {
+    fn add(&mut self, stack: Stack) {
+        let Stack { frames, cause, weight: samples, blocking } = stack;
         *self.lines.entry(frames.join(";")).or_default() += samples;
         self.causes.insert(cause);
         self.blocking |= blocking;
@@ -176,8 +184,8 @@ mod tests {
     fn palette(profile: &Profile) -> PaletteMap {
         let (mut picture, options) = (Picture::default(), options());
         let mut folder = Folder::new(profile, &options);
-        for row in folder.rows() {
-            picture.add(folder.frames(&row), row.state.cause, row.samples, row.blocking);
+        for stack in folder.stacks() {
+            picture.add(stack);
         }
         picture.palette()
     }

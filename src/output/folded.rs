@@ -7,7 +7,8 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::escape::sanitise;
-use crate::model::{Cause, Frame, FrameId, Function, Tables, ThreadId};
+use super::task_stacks::task_stacks;
+use crate::model::{Cause, Frame, FrameId, Function, StackId, Tables, ThreadId};
 use crate::profile::{Profile, Row};
 
 /// The most frames that a stack is shown with, the innermost: Python's own limit is 1000 unless a
@@ -34,6 +35,8 @@ pub struct StackOptions {
     pub gil_only: bool,
     /// Writes the first line of the function in place of the line in it.
     pub by_function: bool,
+    /// Takes the await chains of tasks and not the stacks of threads: milliseconds of tasks.
+    pub tasks: bool,
     /// The title of a picture.
     pub title: String,
     /// The text below the title; may be empty.
@@ -50,6 +53,7 @@ impl Default for StackOptions {
             idle: false,
             gil_only: false,
             by_function: false,
+            tasks: false,
             title: "pyconc".to_owned(),
             subtitle: String::new(),
         }
@@ -63,8 +67,8 @@ impl Default for StackOptions {
 pub fn folded(out: &mut dyn Write, profile: &Profile, options: &StackOptions) -> io::Result<()> {
     let mut lines: BTreeMap<String, u64> = BTreeMap::new();
     let mut folder = Folder::new(profile, options);
-    for row in folder.rows() {
-        *lines.entry(folder.frames(&row).join(";")).or_default() += row.samples;
+    for stack in folder.stacks() {
+        *lines.entry(stack.frames.join(";")).or_default() += stack.weight;
     }
     for (stack, samples) in lines {
         writeln!(out, "{stack} {samples}")?;
@@ -80,6 +84,18 @@ pub(super) fn cause_frame(cause: Cause) -> String {
     format!("[{}]", cause.name())
 }
 
+/// A stack with what it weighs.
+pub(super) struct Stack {
+    /// Outermost first. Their texts hold nothing that a line of folded stacks or an XML file could
+    /// not.
+    pub frames: Vec<Rc<str>>,
+    pub cause: Cause,
+    /// Samples of threads, or milliseconds of tasks.
+    pub weight: u64,
+    /// Whether the samples blocked an event loop.
+    pub blocking: bool,
+}
+
 /// Makes the texts of stacks.
 pub(super) struct Folder<'a> {
     profile: &'a Profile,
@@ -92,8 +108,31 @@ impl<'a> Folder<'a> {
         Self { profile, options, texts: FxHashMap::default() }
     }
 
+    /// The stacks that the options let through.
+    pub(super) fn stacks(&mut self) -> Vec<Stack> {
+        if self.options.tasks {
+            return task_stacks(self.profile, self, self.options.idle);
+        }
+        let rows = self.rows();
+        let stack = |row: Row<'_>| Stack {
+            frames: self.frames(&row),
+            cause: row.state.cause,
+            weight: row.samples,
+            blocking: row.blocking,
+        };
+        rows.map(stack).collect()
+    }
+
+    /// The frames of an await chain, outermost first.
+    pub(super) fn frames_of(&mut self, chain: StackId) -> Vec<Rc<str>> {
+        let mut frames: Vec<Rc<str>> = Vec::new();
+        self.push_frames(chain, &mut frames);
+        frames.reverse();
+        frames
+    }
+
     /// The rows that the options let through.
-    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'a>> + use<'a> {
+    fn rows(&self) -> impl Iterator<Item = Row<'a>> + use<'a> {
         let options = self.options;
         self.profile.rows().filter(move |row| match row.state.cause {
             Cause::Parked => options.idle && !options.gil_only,
@@ -101,11 +140,9 @@ impl<'a> Folder<'a> {
         })
     }
 
-    /// The frames of a row's stack, outermost first. Their texts hold nothing that a line of
-    /// folded stacks or an XML file could not.
-    pub(super) fn frames(&mut self, row: &Row<'_>) -> Vec<Rc<str>> {
+    /// The frames of a row's stack, outermost first.
+    fn frames(&mut self, row: &Row<'_>) -> Vec<Rc<str>> {
         let tables = &self.profile.tables;
-        let mut ids = tables.frames_of(row.state.stack);
         let mut frames: Vec<Rc<str>> = Vec::new();
         if self.options.causes {
             frames.push(cause_frame(row.state.cause).into());
@@ -114,13 +151,7 @@ impl<'a> Folder<'a> {
             }
         }
         let marks = frames.len();
-        for id in ids.by_ref().take(MAX_DEPTH) {
-            let text = self.texts.entry(id).or_insert_with(|| frame_text(tables, self.options, id));
-            frames.push(Rc::clone(text));
-        }
-        if ids.next().is_some() {
-            frames.push("[more frames]".into());
-        }
+        self.push_frames(row.state.stack, &mut frames);
         if frames.len() == marks {
             frames.push("[no Python frames]".into());
         }
@@ -129,6 +160,19 @@ impl<'a> Folder<'a> {
         }
         frames.reverse();
         frames
+    }
+
+    /// Adds the frames of a stack, innermost first.
+    fn push_frames(&mut self, stack: StackId, frames: &mut Vec<Rc<str>>) {
+        let tables = &self.profile.tables;
+        let mut ids = tables.frames_of(stack);
+        for id in ids.by_ref().take(MAX_DEPTH) {
+            let text = self.texts.entry(id).or_insert_with(|| frame_text(tables, self.options, id));
+            frames.push(Rc::clone(text));
+        }
+        if ids.next().is_some() {
+            frames.push("[more frames]".into());
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod json;
 mod locks;
 mod page;
 mod quality;
+mod task_stacks;
 mod task_tree;
 mod tasks;
 mod text;

@@ -1,15 +1,15 @@
 //! The pipeline that ties sampler, classifier and profile. Invariant: the pipeline, and nothing else.
 
 mod locks;
+mod run;
 mod task_looker;
 mod task_watch;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use self::locks::{LockWatch, notes};
+pub use self::run::{Ending, Observer, Options, SessionError};
 use self::task_looker::TaskLooker;
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
@@ -17,13 +17,13 @@ use crate::model::{
     Attachment, LockWait, Nanos, Sample, StateId, Tables, ThreadId, WaitNotes, note,
 };
 use crate::profile::{
-    AbsorbError, Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
+    Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
 use crate::sampler::{
     AttachError, Pace, ProcessSampler, Stopped, TaskSampler, TasksError, Tick, monotonic_now,
     own_cpu_time, raise_priority,
 };
-use crate::target::{Process, ProcessState, syscall_name};
+use crate::target::{Process, syscall_name};
 use crate::waits::{LASTING, deadlocks, is_suspicious, task_deadlocks};
 
 /// How often a block is cut: what a crash may lose.
@@ -36,69 +36,6 @@ const SNAPSHOT_RATE: f64 = 1000.0;
 /// must; and how often it samples meanwhile.
 const DEADLOCK_PATIENCE: Nanos = Nanos(LASTING.0 + 20 * Nanos::MILLISECOND.0);
 const PATIENT_RATE: f64 = 50.0;
-
-/// How to sample.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Samples a second; 0 for as many as possible.
-    pub rate: f64,
-    /// How long; `None` until asked to stop.
-    pub duration: Option<Duration>,
-    /// From which length on a step blocks its event loop.
-    pub threshold: Duration,
-    /// Stops the target for each sample, which makes every stack exact and the target slow.
-    pub blocking: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            rate: 100.0,
-            duration: None,
-            // asyncio's own `slow_callback_duration`.
-            threshold: Duration::from_millis(100),
-            blocking: false,
-        }
-    }
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The time was over.
-    Elapsed,
-    /// Somebody asked for it.
-    Asked,
-    /// The target ended, or another process has its number now.
-    Target(ProcessState),
-}
-
-/// Why a session failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// Nobody could take the blocks any more.
-    #[error(transparent)]
-    Sink(#[from] io::Error),
-    /// A block that was just made makes no sense: a defect of pyconc.
-    #[error(transparent)]
-    Absorb(#[from] AbsorbError),
-}
-
-/// What is told of a session while it runs.
-pub trait Observer {
-    /// A block was cut, and `profile` has it.
-    ///
-    /// # Errors
-    /// When the observer cannot go on; the session then ends.
-    fn block(&mut self, block: &Block, profile: &Profile) -> io::Result<()>;
-}
-
-/// Does nothing with the blocks: for those who only want the profile.
-impl Observer for () {
-    fn block(&mut self, _: &Block, _: &Profile) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Samples a process into a profile.
 pub struct Session<'c> {

@@ -1,0 +1,267 @@
+"""Does one thing wrong with its tasks, which its argument names; `healthy` does none of it.
+
+Says `ready` when it is in trouble, or about to get into it, and goes on until it is ended."""
+
+import asyncio
+import sys
+import threading
+
+kept = set()
+
+
+def start(coroutine, name=None):
+    task = asyncio.get_running_loop().create_task(coroutine)
+    if name:
+        task.set_name(name)
+    return task
+
+
+def keep(coroutine, name=None):
+    task = start(coroutine, name)
+    kept.add(task)
+    task.add_done_callback(kept.discard)
+    return task
+
+
+async def forever():
+    while True:
+        await asyncio.sleep(0.05)
+
+
+async def background():
+    await asyncio.sleep(3600)
+
+
+async def orphan():
+    start(background(), "orphan")
+
+
+async def fail():
+    await asyncio.sleep(0.01)
+    raise ValueError("broken")
+
+
+async def sibling():
+    try:
+        await asyncio.gather(fail(), background())
+    except ValueError:
+        pass
+
+
+async def unretrieved():
+    async def later():
+        await asyncio.sleep(1.5)
+        raise KeyError("lost")
+
+    kept.add(start(later(), "fails"))
+
+
+async def swallow():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+
+async def swallowed():
+    task = keep(swallow(), "stubborn")
+    await asyncio.sleep(0.01)
+    task.cancel()
+
+
+async def silent(reader, writer):
+    await asyncio.sleep(3600)
+    writer.close()
+
+
+async def ask(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"hello\n")
+    await reader.readline()
+
+
+async def no_deadline():
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    keep(server.serve_forever())
+    keep(ask(server.sockets[0].getsockname()[1]), "client")
+
+
+async def leaky():
+    async def leak():
+        event = asyncio.Event()
+        await event.wait()
+
+    async def requests():
+        while True:
+            keep(leak())
+            await asyncio.sleep(0.02)
+
+    keep(requests(), "requests")
+
+
+async def crawl(count, permits=None):
+    semaphore = asyncio.Semaphore(permits or count)
+
+    async def fetch():
+        async with semaphore:
+            await asyncio.sleep(3600)
+
+    await asyncio.gather(*[fetch() for _ in range(count)])
+
+
+async def fan_out():
+    keep(crawl(300), "crawler")
+
+
+async def deadlock():
+    first, second = asyncio.Lock(), asyncio.Lock()
+
+    async def transfer(one, other):
+        async with one:
+            await asyncio.sleep(0.01)
+            async with other:
+                pass
+
+    keep(transfer(first, second), "there")
+    keep(transfer(second, first), "back")
+
+
+def compute():
+    while True:
+        sum(range(1000))
+
+
+async def starved():
+    for _ in range(3):
+        threading.Thread(target=compute, daemon=True).start()
+
+    async def serve():
+        while True:
+            await asyncio.sleep(0.001)
+
+    for _ in range(20):
+        keep(serve())
+
+
+async def busy():
+    def hold():
+        end = asyncio.get_running_loop().time() + 4
+        while asyncio.get_running_loop().time() < end:
+            sum(range(1000))
+
+    async def holds():
+        while True:
+            await asyncio.sleep(0.1)
+            hold()
+
+    keep(holds(), "greedy")
+
+
+async def healthy():
+    """Everything in good order."""
+    queue = asyncio.Queue(10)
+    lock = asyncio.Lock()
+
+    async def produce():
+        number = 0
+        while True:
+            number += 1
+            await queue.put(number)
+            await asyncio.sleep(0.002)
+
+    async def consume():
+        while True:
+            await queue.get()
+            async with lock:
+                await asyncio.sleep(0.001)
+
+    async def echo(reader, writer):
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    async def talk(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while True:
+            writer.write(b"hello\n")
+            await asyncio.wait_for(reader.readline(), 5)
+            await asyncio.sleep(0.02)
+
+    async def batches():
+        semaphore = asyncio.Semaphore(5)
+
+        async def job():
+            async with semaphore:
+                await asyncio.sleep(0.005)
+
+        while True:
+            await asyncio.gather(*[job() for _ in range(200)])
+
+    async def cancels():
+        while True:
+            task = start(background())
+            await asyncio.sleep(0.01)
+            task.cancel()
+            try:
+                await task
+            except asyncio.CancelledError:
+                pass
+
+    async def fails():
+        while True:
+            await asyncio.gather(fail(), return_exceptions=True)
+            await asyncio.sleep(0.02)
+
+    async def offloads():
+        loop = asyncio.get_running_loop()
+        while True:
+            await loop.run_in_executor(None, sum, range(20000))
+            await asyncio.sleep(0.05)
+
+    async def idle(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"once\n")
+        await reader.readline()
+        await asyncio.sleep(3600)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for coroutine in (produce(), consume(), consume(), batches(), cancels(), fails(), offloads()):
+        keep(coroutine)
+    for _ in range(5):
+        keep(talk(port))
+        keep(idle(port))
+    keep(server.serve_forever())
+
+
+TROUBLES = {
+    "async-deadlock": deadlock,
+    "cancel-swallowed": swallowed,
+    "exception-never-retrieved": unretrieved,
+    "healthy": healthy,
+    "loop-starved-by-gil": starved,
+    "no-deadline": no_deadline,
+    "orphan-task": orphan,
+    "sibling-of-failed-gather": sibling,
+    "task-leak": leaky,
+    "task-never-yields": busy,
+    "unbounded-fan-out": fan_out,
+}
+
+
+async def main():
+    await TROUBLES[sys.argv[1]]()
+    await asyncio.sleep(0.1)
+    print("ready", flush=True)
+    await forever()
+
+
+if __name__ == "__main__":
+    loop = asyncio.new_event_loop()
+    if sys.argv[2:] == ["uvloop"]:
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+    loop.run_until_complete(main())
