@@ -100,15 +100,17 @@ pub struct LoopMoment {
 
 /// The lints, each with the seconds for which it must look, and whether it looks at tasks or at
 /// samples of threads.
-const LINTS: [(&str, f64); 13] = [
+const LINTS: [(&str, f64); 15] = [
     ("async-deadlock", 2.0),
     ("blocked-event-loop", 1.0),
     ("cancel-swallowed", 4.0),
     ("exception-never-retrieved", 2.0),
+    ("executor-saturated", 2.0),
     ("executor-starved", 2.0),
     ("loop-starved-by-gil", 1.0),
     ("no-deadline", 6.0),
     ("orphan-task", 2.0),
+    ("queue-growing", 4.0),
     ("semaphore-saturated", 3.0),
     ("sibling-of-failed-gather", 2.0),
     ("task-leak", 4.0),

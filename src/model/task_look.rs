@@ -26,6 +26,8 @@ pub struct TaskLook {
     pub deadlocks: Vec<TaskDeadlock>,
     /// The loops.
     pub loops: Vec<LoopSight>,
+    /// The queues that tasks have at hand.
+    pub queues: Vec<QueueSight>,
 }
 
 impl TaskLook {
@@ -38,6 +40,7 @@ impl TaskLook {
         found.extend(groups.filter_map(parents));
         found.extend(self.sights.iter().map(|(sight, _)| sight.chain));
         found.extend(self.deadlocks.iter().flat_map(|it| &it.members).map(|it| it.chain));
+        found.extend(self.queues.iter().map(|queue| queue.chain));
         found
     }
 
@@ -66,6 +69,7 @@ impl TaskLook {
                 function(coroutine);
             }
         }
+        self.queues.iter_mut().for_each(|queue| stack(&mut queue.chain));
         for member in self.deadlocks.iter_mut().flat_map(|it| &mut it.members) {
             stack(&mut member.chain);
         }
@@ -164,6 +168,21 @@ pub struct StuckTask {
     pub chain: StackId,
     /// Whether it waits for a lock that the next one holds, and not for the next one itself.
     pub for_lock: bool,
+}
+
+/// A queue of asyncio at a look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueSight {
+    /// Where it lies.
+    pub object: u64,
+    /// The variable that leads to it.
+    pub name: Box<str>,
+    /// Its items.
+    pub size: u32,
+    /// The most that it takes; 0 for any number.
+    pub limit: u32,
+    /// The await chain of a task that has it.
+    pub chain: StackId,
 }
 
 /// A loop at a look.

@@ -11,6 +11,8 @@ pub struct Tasks {
     pub loops: Vec<EventLoopInfo>,
     /// The tasks. They name each other, and their loop, by index.
     pub tasks: Vec<Task>,
+    /// The queues that tasks have at hand, as far as some task of each kind shows them.
+    pub queues: Vec<QueueInfo>,
     /// Tasks that were listed and could not be read, mostly because they ended meanwhile.
     pub missed: u32,
     /// Whether there are more than were read.
@@ -117,6 +119,21 @@ impl Plight {
             Self::Unretrieved { .. } => "unretrieved-exception",
         }
     }
+}
+
+/// An `asyncio.Queue`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// Where it lies.
+    pub object: Address,
+    /// The variable that leads to it.
+    pub name: Box<str>,
+    /// Its items.
+    pub size: u32,
+    /// The most that it takes; 0 for any number.
+    pub limit: u32,
+    /// The await chain of a task that has it.
+    pub chain: StackId,
 }
 
 /// Tasks that wait in a circle: each for the next, the last for the first.

@@ -32,4 +32,6 @@ pub use self::shutdowns::Shutdown;
 pub use self::snapshot::{Snapshot, ThreadSnapshot};
 pub use self::spans::{Span, Spans, StateKind};
 pub use self::step_lengths::StepLengths;
-pub use self::task_profile::{CoroutineProfile, GroupProfile, SightProfile, TaskProfile};
+pub use self::task_profile::{
+    CoroutineProfile, GroupProfile, QueueProfile, Series, SightProfile, TaskProfile,
+};

@@ -3,12 +3,13 @@
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    FunctionId, LoopSight, Nanos, TaskDeadlock, TaskGroup, TaskLook, TaskSight, TaskTrouble,
+    FunctionId, LoopSight, Nanos, StackId, TaskDeadlock, TaskGroup, TaskLook, TaskSight,
+    TaskTrouble,
 };
 
 /// Groups, coroutines, sights and deadlocks that are told apart.
 const MOST: usize = 1 << 16;
-/// Numbers of tasks that are kept of a coroutine; beyond it every other one is left out.
+/// Numbers that are kept of a series; beyond it every other one is left out.
 const MOST_POINTS: usize = 1 << 10;
 
 /// What the looks at the tasks of a process saw.
@@ -38,6 +39,8 @@ pub struct TaskProfile {
     pub deadlocks: FxHashMap<TaskDeadlock, (u64, Nanos)>,
     /// The loops at the last look.
     pub loops: Vec<LoopSight>,
+    /// The queues, by their addresses.
+    pub queues: FxHashMap<u64, QueueProfile>,
 }
 
 /// Tasks that are alike.
@@ -60,15 +63,34 @@ pub struct GroupProfile {
 /// The tasks of one coroutine.
 #[derive(Debug, Clone, Default)]
 pub struct CoroutineProfile {
-    /// Their number at some of the looks, evenly chosen, in the order of time.
-    pub alive: Vec<(Nanos, u32)>,
-    /// How many looks one number stands for.
-    stride: u32,
-    skipped: u32,
+    /// Their number.
+    pub alive: Series,
     /// How many came while it was looked.
     pub born: u64,
     /// How many went.
     pub ended: u64,
+}
+
+/// A queue of asyncio.
+#[derive(Debug, Clone, Default)]
+pub struct QueueProfile {
+    /// The variable that leads to it.
+    pub name: Box<str>,
+    /// The most that it takes; 0 for any number.
+    pub limit: u32,
+    /// Its items.
+    pub size: Series,
+    /// The await chain of a task that has it.
+    pub chain: StackId,
+}
+
+/// A number at some of the looks, evenly chosen, in the order of time.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    points: Vec<(Nanos, u32)>,
+    /// How many looks one number stands for, and how many were left out since the last.
+    stride: u32,
+    skipped: u32,
 }
 
 /// Tasks that are alike and in the same trouble.
@@ -112,7 +134,7 @@ impl TaskProfile {
         }
         for (function, turnover) in &look.turnover {
             let Some(known) = entry(&mut self.coroutines, function) else { continue };
-            known.add(look.time, turnover.alive);
+            known.alive.add(look.time, turnover.alive);
             // At the first look all are new.
             if self.looks > 1 {
                 known.born += u64::from(turnover.born);
@@ -137,6 +159,13 @@ impl TaskProfile {
                 *last = look.time;
             }
         }
+        for queue in &look.queues {
+            let Some(known) = entry(&mut self.queues, &queue.object) else { continue };
+            known.name.clone_from(&queue.name);
+            known.limit = queue.limit;
+            known.chain = queue.chain;
+            known.size.add(look.time, queue.size);
+        }
         self.loops.clone_from(&look.loops);
     }
 
@@ -158,18 +187,25 @@ impl TaskProfile {
     }
 }
 
-impl CoroutineProfile {
-    fn add(&mut self, time: Nanos, alive: u32) {
+impl Series {
+    /// The numbers with the times of their looks.
+    #[must_use]
+    pub fn points(&self) -> &[(Nanos, u32)] {
+        &self.points
+    }
+
+    /// Adds the number at a look.
+    pub fn add(&mut self, time: Nanos, number: u32) {
         let stride = self.stride.max(1);
         self.skipped += 1;
         if self.skipped < stride {
             return;
         }
         self.skipped = 0;
-        self.alive.push((time, alive));
-        if self.alive.len() >= MOST_POINTS {
+        self.points.push((time, number));
+        if self.points.len() >= MOST_POINTS {
             let mut index = 0;
-            self.alive.retain(|_| {
+            self.points.retain(|_| {
                 index += 1;
                 index % 2 == 1
             });

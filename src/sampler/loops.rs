@@ -15,7 +15,7 @@ use crate::target::{Process, ProcessMemory};
 /// namespace of its own.
 const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
 /// How often it is asked whether a thread runs a loop that no frame shows.
-const ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 4);
+const ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 20);
 
 /// What the loops of a process have in common.
 #[derive(Debug, Default)]
@@ -47,8 +47,6 @@ pub(super) struct Sight {
     pub activity: Activity,
     /// The frame of asyncio's loop.
     pub frame: Option<(RawFrame, LoopSlots)>,
-    /// The time of the last sample, and of this one.
-    pub before: Nanos,
     pub time: Nanos,
 }
 
@@ -66,6 +64,8 @@ enum Followed {
 pub(super) struct LoopFollower {
     followed: Followed,
     asked_at: Nanos,
+    /// The last sample that saw what the loop does; 0 before the first.
+    seen_at: Nanos,
     step: Option<Step>,
     /// At how many samples the step was seen.
     seen: u32,
@@ -79,7 +79,10 @@ impl LoopFollower {
             return None;
         };
         shared.loops.met = true;
-        let step = self.step_of(state, sight.before, sight.time);
+        let state =
+            if self.seen_at == Nanos(0) { self.confirmed(shared, sight, state) } else { state };
+        let step = self.step_of(state, sight.time);
+        self.seen_at = sight.time;
         let same = step.map(|step| step.key) == self.step.map(|step| step.key);
         self.seen = if same { self.seen } else { 0 };
         self.step = step;
@@ -90,6 +93,22 @@ impl LoopFollower {
             Followed::Nothing => LoopKind::Other,
         };
         Some(LoopEvidence { kind, epoll: state.epoll, step })
+    }
+
+    /// Takes down that nothing has changed until `time`.
+    pub(super) fn stays(&mut self, time: Nanos) {
+        if self.seen_at > Nanos(0) {
+            self.seen_at = time;
+        }
+    }
+
+    /// The first state of a loop, if it is the same when it is read again. Later ones are believed
+    /// by the samples before them; this one alone may say that a step began long ago.
+    fn confirmed(&mut self, shared: &Shared<'_>, sight: Sight, state: LoopState) -> LoopState {
+        match self.state(shared, sight) {
+            Some(again) if again == state => state,
+            _ => LoopState { callback: None, ..state },
+        }
     }
 
     /// Takes down that the step goes on, and asks about it now and then: not when it is first seen,
@@ -167,20 +186,25 @@ impl LoopFollower {
 
     /// The step that the loop is in. A step other than the last sample's began between the two
     /// samples, unless the loop itself says when.
-    fn step_of(&self, state: LoopState, before: Nanos, time: Nanos) -> Option<Step> {
+    fn step_of(&self, state: LoopState, time: Nanos) -> Option<Step> {
+        let before = self.seen_at;
         let callback = state.callback?;
         if let Some(step) = self.step.filter(|step| step.key == callback.key) {
             return Some(step);
         }
         let iteration = callback.iteration_started;
-        let plausible = iteration <= time && time.since(iteration) < LONGEST_STEP;
+        // The clock's reading may have been overwritten just before it was read. An iteration whose
+        // first callback is new has begun since the last sample.
+        let recent = before == Nanos(0) || iteration >= before || !callback.first;
+        let plausible = iteration <= time && time.since(iteration) < LONGEST_STEP && recent;
         let exact = callback.first && plausible;
-        let earliest = if plausible { iteration.max(before) } else { before };
+        let certain = plausible && callback.began_later;
+        let earliest = if certain { iteration.max(before) } else { before };
         let (started, earliest) = match (exact, earliest) {
             (true, _) => (iteration, iteration),
             (false, Nanos(0)) => (time, time),
             // Of the callbacks of one iteration most take no time at all.
-            (false, earliest) if plausible && iteration >= before => (earliest, earliest),
+            (false, earliest) if plausible && iteration >= before => (iteration, earliest),
             (false, earliest) => (earliest.midpoint(time), earliest),
         };
         Some(Step { key: callback.key, started, earliest, exact })

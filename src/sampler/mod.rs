@@ -15,6 +15,8 @@ mod threads;
 mod waits;
 mod woken;
 
-pub use self::pace::{Pace, Tick, monotonic_now, own_cpu_time, raise_priority};
+pub use self::pace::{
+    Pace, Tick, monotonic_now, own_cpu_time, own_thread_cpu_time, raise_priority,
+};
 pub use self::process::{AttachError, ProcessSampler, Stopped};
 pub use self::tasks::{TaskSampler, TasksError};

@@ -26,8 +26,14 @@ pub fn own_cpu_time() -> Nanos {
     read_clock(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
+/// The CPU time that the calling thread has used.
+#[must_use]
+pub fn own_thread_cpu_time() -> Nanos {
+    read_clock(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
 fn read_clock(clock: ClockId) -> Nanos {
-    // Neither clock can fail on Linux.
+    // None of these clocks can fail on Linux.
     clock_gettime(clock).map(|time| std::time::Duration::from(time).into()).unwrap_or_default()
 }
 

@@ -57,7 +57,6 @@ pub(super) struct ThreadSampler {
     /// The wait that it is in: its turns on a CPU before, and when it was first seen.
     wait: Option<(u64, Nanos)>,
     last_attachment: Attachment,
-    last_time: Nanos,
 }
 
 /// Why a thread has no sample.
@@ -115,7 +114,6 @@ impl ThreadSampler {
             blocked: None,
             wait: None,
             last_attachment: Attachment::Unknown,
-            last_time: Nanos(0),
         }
     }
 
@@ -217,7 +215,7 @@ impl ThreadSampler {
             {
                 self.event_loop.see_again(shared, sight);
             }
-            self.last_time = time;
+            self.event_loop.stays(time);
             return Ok(ThreadSample { cpu, ..blocked });
         }
         self.blocked = None;
@@ -259,7 +257,6 @@ impl ThreadSampler {
             self.blocked = lasts.then_some(sample);
             self.last_attachment = seen.attachment;
             std::mem::swap(&mut self.frames, &mut self.last_frames);
-            self.last_time = time;
             return Ok(sample);
         }
         Err(Failure::Torn.into())
@@ -273,7 +270,7 @@ impl ThreadSampler {
         time: Nanos,
     ) -> Option<Sight> {
         let python = self.python?;
-        Some(Sight { thread: self.id, python, activity, frame, before: self.last_time, time })
+        Some(Sight { thread: self.id, python, activity, frame, time })
     }
 
     /// One look at the kernel's side and the interpreter's.

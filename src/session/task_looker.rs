@@ -10,13 +10,13 @@ use super::task_watch::{Peer, TaskWatch};
 use crate::model::{
     DescriptorKind, Frame, Function, FunctionId, Nanos, SocketRole, StackId, Tables, Task, TaskLook,
 };
-use crate::sampler::{TaskSampler, monotonic_now};
+use crate::sampler::{TaskSampler, monotonic_now, own_thread_cpu_time};
 use crate::target::Process;
 
 /// How often it is looked, when that takes no time; and how many times as long as looking takes it
 /// is left alone.
 const INTERVAL: Nanos = Nanos::SECOND;
-const REST: u64 = 60;
+const REST: u64 = 50;
 
 /// A look with what its ids mean, which are the looker's own.
 struct Seen {
@@ -117,7 +117,7 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
     let mut tables = Tables::default();
     let mut news = News::default();
     while asked.recv().is_ok() {
-        let began = monotonic_now();
+        let began = own_thread_cpu_time();
         if sampler.is_none() {
             sampler = TaskSampler::attach(process).ok();
         }
@@ -126,8 +126,9 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
             let peer = |task: &Task, tables: &mut Tables| peer_of(sampler, task, tables);
             Some(watch.look(&tasks, &mut tables, monotonic_now(), peer))
         });
-        let time = monotonic_now();
-        let look = TaskLook { time, took: time.since(began), ..look.unwrap_or_default() };
+        // The CPU time: what it costs, not how long others kept it from going on.
+        let took = own_thread_cpu_time().since(began);
+        let look = TaskLook { time: monotonic_now(), took, ..look.unwrap_or_default() };
         let seen = news.of(look, &tables);
         if tell.send(seen).is_err() {
             return;

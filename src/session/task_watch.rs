@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::{
-    Address, AwaitKind, FunctionId, LoopSight, Nanos, Plight, SightCount, StackId, StuckTask,
-    Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight, TaskState, TaskTrouble,
-    Tasks, Turnover,
+    Address, AwaitKind, FunctionId, LoopSight, Nanos, Plight, QueueSight, SightCount, StackId,
+    StuckTask, Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight, TaskState,
+    TaskTrouble, Tasks, Turnover,
 };
 use crate::waits::task_deadlocks;
 
@@ -150,6 +150,7 @@ impl TaskWatch {
             sights,
             deadlocks: deadlocks(tasks),
             loops: loops(tasks),
+            queues: queues(tasks),
         }
     }
 
@@ -281,6 +282,17 @@ fn deadlocks(tasks: &Tasks) -> Vec<TaskDeadlock> {
         expires: circle.expires,
     });
     told.collect()
+}
+
+fn queues(tasks: &Tasks) -> Vec<QueueSight> {
+    let sights = tasks.queues.iter().map(|queue| QueueSight {
+        object: queue.object.0,
+        name: queue.name.clone(),
+        size: queue.size,
+        limit: queue.limit,
+        chain: queue.chain,
+    });
+    sights.collect()
 }
 
 fn loops(tasks: &Tasks) -> Vec<LoopSight> {

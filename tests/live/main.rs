@@ -20,4 +20,5 @@ mod recordings;
 mod shutdown;
 mod stacks;
 mod tasks;
+mod troubles;
 mod waits;

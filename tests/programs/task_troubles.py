@@ -1,10 +1,12 @@
-"""Does one thing wrong with its tasks, which its argument names; `healthy` does none of it.
+"""Does one thing wrong with its tasks, which its argument names; `healthy` does none of it, `quiet`
+all of what leaves the loop time for the rest.
 
 Says `ready` when it is in trouble, or about to get into it, and goes on until it is ended."""
 
 import asyncio
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 kept = set()
 
@@ -50,7 +52,7 @@ async def sibling():
 
 async def unretrieved():
     async def later():
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3)
         raise KeyError("lost")
 
     kept.add(start(later(), "fails"))
@@ -158,6 +160,35 @@ async def busy():
     keep(holds(), "greedy")
 
 
+async def grow():
+    queue = asyncio.Queue()
+
+    async def produce():
+        while True:
+            queue.put_nowait("item")
+            await asyncio.sleep(0.002)
+
+    async def consume():
+        while True:
+            await queue.get()
+            await asyncio.sleep(0.02)
+
+    keep(produce())
+    keep(consume())
+
+
+async def saturate():
+    loop = asyncio.get_running_loop()
+    pool = ThreadPoolExecutor(2)
+
+    async def ask():
+        while True:
+            await loop.run_in_executor(pool, sum, range(2000000))
+
+    for _ in range(12):
+        keep(ask())
+
+
 async def healthy():
     """Everything in good order."""
     queue = asyncio.Queue(10)
@@ -236,14 +267,25 @@ async def healthy():
     keep(server.serve_forever())
 
 
+QUIET = (deadlock, swallowed, unretrieved, no_deadline, orphan, sibling, grow, leaky, fan_out)
+
+
+async def quiet():
+    for trouble in QUIET:
+        await trouble()
+
+
 TROUBLES = {
     "async-deadlock": deadlock,
     "cancel-swallowed": swallowed,
     "exception-never-retrieved": unretrieved,
     "healthy": healthy,
+    "executor-saturated": saturate,
     "loop-starved-by-gil": starved,
     "no-deadline": no_deadline,
     "orphan-task": orphan,
+    "queue-growing": grow,
+    "quiet": quiet,
     "sibling-of-failed-gather": sibling,
     "task-leak": leaky,
     "task-never-yields": busy,

@@ -1,4 +1,5 @@
-//! `executor-starved`: jobs wait for workers that themselves do nothing but wait.
+//! `executor-starved`, `executor-saturated`: jobs wait for workers that themselves do nothing but
+//! wait, or that all are at work.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use crate::model::ExecutorSight;
 use super::{Case, Finding, Severity, evidence};
 
 const ID: &str = "executor-starved";
+const SATURATED: &str = "executor-saturated";
 
 /// From how many looks on anything is said.
 const FEWEST_LOOKS: u32 = 3;
@@ -43,17 +45,22 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         let share = ratio(f64::from(full.looks), f64::from(looks));
         let waiting = ratio(full.waiting as f64, full.at_work as f64);
         let stuck = sight.workers.iter().all(|worker| case.is_deadlocked(*worker));
-        if full.looks < FEWEST_LOOKS || share < MATERIAL || waiting < WAITING || stuck {
+        if full.looks < FEWEST_LOOKS || share < MATERIAL || stuck {
             continue;
         }
+        let starved = waiting >= WAITING;
         let workers = sight.workers.len();
         let name = sight.workers.first().and_then(|worker| case.thread_name(*worker));
         let pool = name.as_deref().map_or("", |name| name.rsplit_once('_').map_or(name, |it| it.0));
         let queued = ratio(full.queued as f64, f64::from(full.looks));
         found.push(Finding {
-            id: ID,
-            name: format!("jobs wait for the {workers} workers of {pool}, which wait themselves"),
-            severity: Severity::Warning,
+            id: if starved { ID } else { SATURATED },
+            name: if starved {
+                format!("jobs wait for the {workers} workers of {pool}, which wait themselves")
+            } else {
+                format!("jobs wait for the {workers} workers of {pool}, which all are at work")
+            },
+            severity: if starved { Severity::Warning } else { Severity::Info },
             share: rounded(share),
             seconds: rounded(share * case.load.totals.elapsed),
             count: u64::from(full.looks),
@@ -67,11 +74,15 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
                 ("mean_queued", rounded(queued).into()),
                 ("waiting_share", rounded(waiting).into()),
             ]),
-            advice: ADVICE.to_owned(),
+            advice: if starved { ADVICE } else { AT_WORK }.to_owned(),
         });
     }
     found
 }
+
+const AT_WORK: &str = "The workers compute: more threads would only share the CPUs, and the GIL. \
+    Give the executor processes where the jobs are Python, submit fewer jobs, or make them smaller; \
+    and do not let an event loop wait for this executor with what is urgent.";
 
 const ADVICE: &str = "The workers wait and leave the CPU free: give the executor more of them \
     (max_workers), a limit of time to what they wait for, or an executor of its own to what waits \

@@ -1,11 +1,12 @@
-//! `task-leak`: the tasks of one coroutine become more and more, and none of them ends.
+//! `task-leak`, `queue-growing`: the tasks of one coroutine, or the items of a queue, become more and
+//! more.
 
 use serde_json::json;
 
-use crate::diagnose::site::Site;
+use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::FunctionId;
-use crate::profile::CoroutineProfile;
+use crate::profile::{CoroutineProfile, QueueProfile, Series};
 
 use super::task_trouble::chain;
 use super::{Case, Finding, Severity, evidence};
@@ -14,7 +15,7 @@ const ID: &str = "task-leak";
 
 /// At how many looks, and over how many seconds, the growth must show.
 const FEWEST_LOOKS: usize = 4;
-pub(crate) const FEWEST_SECONDS: f64 = 3.0;
+const FEWEST_SECONDS: f64 = 3.0;
 /// By how many tasks, and by which part of those there were, they must become more.
 const FEWEST: f64 = 10.0;
 const LEAST_GROWTH: f64 = 0.3;
@@ -24,12 +25,15 @@ const MOST_ENDED: f64 = 0.2;
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let mut found: Vec<_> = case.profile.tasks.coroutines.iter().collect();
     found.sort_by_key(|(function, _)| **function);
-    found.into_iter().filter_map(|(id, it)| finding(case, *id, it)).collect()
+    let leaks = found.into_iter().filter_map(|(id, it)| finding(case, *id, it));
+    let mut queues: Vec<_> = case.profile.tasks.queues.iter().collect();
+    queues.sort_by_key(|(object, _)| **object);
+    leaks.chain(queues.into_iter().filter_map(|(_, it)| queue(case, it))).collect()
 }
 
 fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> Option<Finding> {
-    let (slope, seconds) = growth(coroutine)?;
-    let (_, last) = *coroutine.alive.last()?;
+    let (slope, seconds) = growth(&coroutine.alive)?;
+    let (_, last) = *coroutine.alive.points().last()?;
     let ended = ratio(coroutine.ended as f64, coroutine.born as f64);
     if ended > MOST_ENDED {
         return None;
@@ -67,10 +71,10 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
     })
 }
 
-/// How many more tasks there are each second, and over how many seconds that was seen: when they
-/// become more in the second half as they do in the first, and hardly ever fewer.
-fn growth(coroutine: &CoroutineProfile) -> Option<(f64, f64)> {
-    let points = &coroutine.alive;
+/// How many more there are each second, and over how many seconds that was seen: when they become
+/// more in the second half as they do in the first, and hardly ever fewer.
+fn growth(series: &Series) -> Option<(f64, f64)> {
+    let points = series.points();
     let (first, last) = (points.first()?, points.last()?);
     let seconds = last.0.since(first.0).seconds();
     if points.len() < FEWEST_LOOKS || seconds < FEWEST_SECONDS {
@@ -86,6 +90,36 @@ fn growth(coroutine: &CoroutineProfile) -> Option<(f64, f64)> {
     grows.then(|| (ratio(grown, seconds), seconds))
 }
 
+fn queue(case: &Case, queue: &QueueProfile) -> Option<Finding> {
+    if queue.limit > 0 {
+        return None;
+    }
+    let (slope, seconds) = growth(&queue.size)?;
+    let (_, last) = *queue.size.points().last()?;
+    Some(Finding {
+        id: "queue-growing",
+        name: format!("the queue {} grows by {slope:.0} items a second", queue.name),
+        severity: Severity::Warning,
+        share: 1.0,
+        seconds: rounded(seconds),
+        count: u64::from(last),
+        site: innermost_user(case.tables(), queue.chain).map(|line| line.site()),
+        thread: None,
+        task: None,
+        evidence: evidence([
+            ("share_of", "looks at the tasks, over which it grew".into()),
+            ("count_of", "items in the queue at the last look".into()),
+            ("variable", queue.name.to_string().into()),
+            ("items_a_second", rounded(slope).into()),
+            ("chain", chain(case, queue.chain)),
+        ]),
+        advice: "It is put in faster than it is taken out, and nothing holds the producers back \
+            until the memory is full. Give the queue a maxsize, so that put waits, and start more \
+            consumers, or do less per item."
+            .to_owned(),
+    })
+}
+
 const ADVICE: &str = "Each of these tasks waits for something that does not come. Give the wait a \
     time limit (asyncio.timeout), see to it that whoever should end it does (set the event, close \
     the queue, cancel the task when its request is over), and start them in a TaskGroup whose end \
@@ -95,14 +129,14 @@ const ADVICE: &str = "Each of these tasks waits for something that does not come
 mod tests {
     use super::growth;
     use crate::model::Nanos;
-    use crate::profile::CoroutineProfile;
+    use crate::profile::Series;
 
     fn grown(counts: &[u32]) -> Option<f64> {
-        let mut coroutine = CoroutineProfile::default();
+        let mut series = Series::default();
         for (second, count) in (0..).zip(counts) {
-            coroutine.alive.push((Nanos(second * Nanos::SECOND.0), *count));
+            series.add(Nanos(second * Nanos::SECOND.0), *count);
         }
-        growth(&coroutine).map(|(slope, _)| slope)
+        growth(&series).map(|(slope, _)| slope)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::diagnose::site::{Site, innermost_user};
-use crate::diagnose::words::{ratio, rounded};
+use crate::diagnose::words::{ratio, rounded, seconds};
 use crate::model::{FunctionId, Plight, StackId, TaskSight, TaskTrouble};
 use crate::profile::SightProfile;
 
@@ -144,12 +144,36 @@ fn finding(
             ("looks", looks.into()),
             ("coroutine", json!(function.map(Site::of))),
             ("awaits", awaits.into()),
+            ("story", story(case, sights).into()),
             ("chain", worst.map_or(Value::Null, |(sight, _)| chain(case, sight.chain))),
             ("peers", peers.into_iter().collect()),
             ("exceptions", exceptions.collect()),
         ]),
         advice: kind.advice.to_owned(),
     }
+}
+
+/// `client waits for stream from 10.0.0.7:5432, for 8.0 s`, of those that are in it longest.
+fn story(case: &Case, sights: &[(&TaskSight, &SightProfile)]) -> Vec<String> {
+    const TOLD: usize = 2;
+    let mut sights = sights.to_vec();
+    sights.sort_by_key(|(_, count)| std::cmp::Reverse(count.longest));
+    let told = sights.into_iter().take(TOLD).map(|(sight, count)| {
+        let what = match &sight.trouble {
+            TaskTrouble::Plight(Plight::Unretrieved { exception }) => {
+                format!("failed: {exception}")
+            }
+            trouble => {
+                let awaits = sight.awaits.map_or("a call", |awaits| awaits.name());
+                let from = peer(trouble).map_or_else(String::new, |peer| format!(" from {peer}"));
+                format!("in {awaits}{from}")
+            }
+        };
+        let outermost = crate::diagnose::site::lines(case.tables(), sight.chain).last();
+        let of = outermost.map_or_else(String::new, |line| format!(" ({})", line.function.name));
+        format!("{}{of}: {what}, {} so far", count.name, seconds(count.longest.seconds()))
+    });
+    told.collect()
 }
 
 fn peer(trouble: &TaskTrouble) -> Option<&str> {

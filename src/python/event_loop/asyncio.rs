@@ -141,6 +141,7 @@ impl AsyncioLoop {
         let callback = Callback {
             key,
             iteration_started: Nanos((seconds * 1e9) as u64),
+            began_later: true,
             first: small_integer(reader, raw_index) == Some(0),
         };
         self.last = Some((key, callback));

@@ -25,6 +25,8 @@ pub struct Callback {
     pub key: u64,
     /// When the iteration's callbacks began, on `CLOCK_MONOTONIC`.
     pub iteration_started: Nanos,
+    /// Whether the callback certainly began no earlier.
+    pub began_later: bool,
     /// Whether it is the first callback of its iteration, which began with it.
     pub first: bool,
 }

@@ -1,8 +1,8 @@
 //! uvloop's loop, which is Cython around libuv's `uv_loop_t`.
 //!
 //! It has no Python frame. But libuv's loop points back to uvloop's, which tells where it is;
-//! it keeps the number of its epoll instance, and the time at which the iteration began in
-//! milliseconds. Callbacks come out of a deque, whose left end tells one from the next.
+//! it keeps the number of its epoll instance, the time at which the iteration began in
+//! milliseconds, and the number of iterations. Callbacks come out of a deque, whose left end tells one from the next.
 
 use std::hash::{BuildHasher, BuildHasherDefault};
 
@@ -20,6 +20,9 @@ const LOOP_WORDS: u64 = 64;
 const UV_WORDS: u64 = 128;
 /// `uv_loop_t.backend_fd` (libuv 1.x on 64-bit Unix).
 const BACKEND_FD: u64 = 64;
+/// `uv_loop_t.internal_fields`, and `loop_metrics.metrics.loop_count` in what it leads to.
+const INTERNAL_FIELDS: u64 = 40;
+const LOOP_COUNT: u64 = 8;
 /// The word of `uv_loop_t.time` on Linux in the libuv 1.4x that uvloop 0.17 and later carry.
 const TIME_WORD: usize = 68;
 /// How long an iteration may have lasted.
@@ -109,10 +112,16 @@ impl UvLoop {
         let size = self.ready.offset(reader.layout.at.object.size);
         let left = [LEFT_BLOCK, LEFT_INDEX].map(|at| reader.word(size.offset(at)));
         let [block, index] = left;
+        // The program may bring the time up to date in the middle of a step; the count only moves
+        // between iterations. Before libuv 1.45 its place holds 0.
+        let fields = reader.pointer(self.uv.offset(INTERNAL_FIELDS))?;
+        let count = reader.word(fields.offset(LOOP_COUNT)).unwrap_or(0);
+        let iteration = if count > 0 { count } else { time };
         let hasher = BuildHasherDefault::<FxHasher>::default();
         Ok(Callback {
-            key: hasher.hash_one((time, block?, index?)),
+            key: hasher.hash_one((iteration, block?, index?)),
             iteration_started: Nanos(time.saturating_mul(Nanos::MILLISECOND.0)),
+            began_later: false,
             first: false,
         })
     }

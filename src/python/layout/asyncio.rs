@@ -32,8 +32,8 @@ Task {
     cancel_requests, is_task, awaited_by, awaited_by_is_set, node
 });
 offsets!(/// `PyGenObject`; `frame` is a pointer up to 3.10, the frame itself after. And the instruction of
-/// an `await`, up to 3.10.
-    Generator { frame; state, yield_from });
+/// an `await` and `gi_code`, up to 3.10.
+    Generator { frame; state, yield_from, code });
 offsets!(/// The value stack of a suspended frame; `awaited` counts slots from its top.
     Stack { awaited; base, top, depth });
 offsets!(/// `PyCodeObject`, beside what all code needs.

@@ -100,6 +100,12 @@ impl Codes {
 }
 
 impl KnownCode {
+    /// The frame of its first line: all that is known of a call that is over.
+    pub(super) fn definition(&self, tables: &mut Tables) -> FrameId {
+        let line = self.code.function.first_line;
+        tables.frames.intern(Frame { function: self.function, line })
+    }
+
     /// The frame of an instruction.
     pub(super) fn frame(&mut self, tables: &mut Tables, instruction: u64) -> FrameId {
         let function = self.function;
@@ -119,9 +125,15 @@ impl KnownCode {
         if let Some(known) = &self.locals {
             return Ok(Rc::clone(known));
         }
-        let names = reader.pointer(address.offset(reader.layout.at.code.local_names))?;
-        let names = reader.tuple(names)?.into_iter().map(|name| reader.text(name));
-        let names: Rc<[String]> = names.collect::<Result<_, _>>()?;
+        // Up to 3.10 variables that inner functions share are in tuples of their own.
+        let at = &reader.layout.at.code;
+        let mut names = Vec::new();
+        for tuple in [Some(at.local_names), at.cell_names, at.free_names].into_iter().flatten() {
+            for name in reader.tuple(reader.pointer(address.offset(tuple))?)? {
+                names.push(reader.text(name)?);
+            }
+        }
+        let names: Rc<[String]> = names.into();
         self.locals = Some(Rc::clone(&names));
         Ok(names)
     }

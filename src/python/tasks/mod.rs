@@ -9,6 +9,7 @@ mod kinds;
 mod moment;
 mod peers;
 mod plight;
+mod queues;
 mod scopes;
 mod suspended;
 mod task;
@@ -16,7 +17,7 @@ mod told;
 
 pub use self::current::{CurrentTask, CurrentTasks};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::chain::Chain;
 use self::find::Listed;
@@ -36,6 +37,8 @@ use crate::target::{Lines, Memory, PageCache, Process};
 const ATTEMPTS: usize = 5;
 /// Loops that are told of.
 const MOST_LOOPS: usize = 1 << 10;
+/// Await chains whose frames are searched for queues.
+const MOST_SEARCHED: usize = 1 << 10;
 /// Words of a loop of another kind in which its queue is looked for.
 const LOOP_WORDS: u64 = 64;
 
@@ -153,6 +156,8 @@ struct Snapshot<'a, M> {
     by_address: FxHashMap<Address, u32>,
     /// The thread of each loop that runs a task, by the task.
     running: FxHashMap<Address, PythonThread>,
+    /// The await chains whose queues were looked for.
+    searched: FxHashSet<StackId>,
 }
 
 impl<'a, M: Memory> Snapshot<'a, M> {
@@ -163,6 +168,7 @@ impl<'a, M: Memory> Snapshot<'a, M> {
             loops: FxHashMap::default(),
             by_address: FxHashMap::default(),
             running: FxHashMap::default(),
+            searched: FxHashSet::default(),
         }
     }
 
@@ -352,6 +358,12 @@ impl<'a, M: Memory> Snapshot<'a, M> {
             if waits && !moment.is_done(raw.waits_for) {
                 task.awaits = moment.awaited(chain, raw.waits_for);
             }
+        }
+        if task.plight.is_some() {
+            task.chain = moment.definition(raw.coroutine).unwrap_or(StackId::EMPTY);
+        }
+        if raw.pending && self.searched.len() < MOST_SEARCHED && self.searched.insert(task.chain) {
+            moment.queues(chain, task.chain, &mut self.tasks.queues);
         }
         // Now, while what lies around the task is at hand.
         let awaiters = moment.awaiters(&raw);

@@ -4,8 +4,9 @@
 use super::chain::Chain;
 use super::kinds::Kind;
 use super::moment::Moment;
+use super::suspended::code_of;
 use super::task::RawTask;
-use crate::model::{Plight, Relation};
+use crate::model::{Address, Plight, Relation, StackId};
 use crate::python::layout::TaskList;
 use crate::python::object::Invalid;
 use crate::target::Memory;
@@ -33,6 +34,16 @@ impl<M: Memory> Moment<'_, M> {
             self.reader.type_name_of(exception).ok()?
         };
         Some(Plight::Unretrieved { exception: name.into() })
+    }
+
+    /// Where the coroutine of a task that has ended is defined, as a stack.
+    pub(super) fn definition(&mut self, coroutine: Address) -> Result<StackId, Invalid> {
+        if self.kind(coroutine)? != Kind::Generator {
+            return Ok(StackId::EMPTY);
+        }
+        let code = code_of(self.reader, self.layout, coroutine)?;
+        let frame = self.codes.get(self.reader, self.tables, code)?.definition(self.tables);
+        Ok(self.tables.push_frame(StackId::EMPTY, frame))
     }
 
     /// Whether a task has no other reference than the one by which it is woken: nothing that the

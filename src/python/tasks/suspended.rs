@@ -36,6 +36,23 @@ pub(super) struct Suspended {
     pub top: Address,
 }
 
+/// The code object of a coroutine or generator, also of one that has ended.
+///
+/// # Errors
+/// When it is no generator.
+pub(super) fn code_of<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &AsyncioLayout,
+    generator: Address,
+) -> Result<Address, Invalid> {
+    let field = match layout.generator_frame {
+        GeneratorFrame::Pointer(_) => layout.at.generator.code.ok_or(Invalid::Not("generator"))?,
+        // Ending clears all of the frame but its code.
+        GeneratorFrame::Inside { frame, .. } => frame + reader.layout.at.frame.code,
+    };
+    Ok(Address(reader.word(generator.offset(field))? & !reader.layout.tag_mask))
+}
+
 impl Suspended {
     /// Reads the frame of the coroutine or generator at `generator`; `None` when it has ended.
     ///
