@@ -116,6 +116,8 @@ pub struct Turnover {
 pub enum TaskTrouble {
     /// Nobody looks after them.
     Plight(Plight),
+    /// They are pending, and their loop does not run.
+    Stopped,
     /// They were asked to be cancelled and have not ended.
     Cancelling,
     /// They wait for a peer with no limit of time: theirs is the client's side where that could be

@@ -71,6 +71,12 @@ impl TaskSampler {
         Some(self.descriptors.resolve(number, tables))
     }
 
+    /// Whether the object whose method a task waits in limits the wait by a timer of its own.
+    #[must_use]
+    pub fn limits(&self, awaits: &Awaited) -> bool {
+        !awaits.via.is_null() && self.asyncio.has_timer(&self.python, awaits.via)
+    }
+
     /// All loops and tasks as they are now; what their ids mean is added to `tables`.
     ///
     /// # Errors

@@ -163,6 +163,9 @@ impl News {
 
 /// Whose answer a task waits for.
 fn peer_of(sampler: &mut TaskSampler, task: &Task, tables: &mut Tables) -> Peer {
+    if task.awaits.as_ref().is_some_and(|awaits| sampler.limits(awaits)) {
+        return Peer::Limited;
+    }
     let socket = task.awaits.as_ref().and_then(|awaits| sampler.socket(awaits, tables));
     match socket.and_then(|id| Some(&tables.descriptors.get(id)?.kind)) {
         Some(DescriptorKind::Socket { role: SocketRole::Client, peer, .. }) => {

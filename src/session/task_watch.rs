@@ -28,6 +28,8 @@ pub(super) enum Peer {
     Server(Box<str>),
     /// A client's: a server's own wait for the next request.
     Client,
+    /// The wait is limited by a timer that the peer's object keeps.
+    Limited,
     /// That cannot be told.
     Unknown,
 }
@@ -47,7 +49,8 @@ struct Known {
     since: [Nanos; TROUBLES],
 }
 
-const TROUBLES: usize = 5;
+const TROUBLES: usize = 6;
+const NO_DEADLINE: usize = 4;
 
 fn number(trouble: &TaskTrouble) -> usize {
     match trouble {
@@ -55,7 +58,8 @@ fn number(trouble: &TaskTrouble) -> usize {
         TaskTrouble::Plight(Plight::LeftByGather) => 1,
         TaskTrouble::Plight(Plight::Unretrieved { .. }) => 2,
         TaskTrouble::Cancelling => 3,
-        TaskTrouble::NoDeadline { .. } => 4,
+        TaskTrouble::NoDeadline { .. } => NO_DEADLINE,
+        TaskTrouble::Stopped => 5,
     }
 }
 
@@ -87,7 +91,8 @@ impl TaskWatch {
             if task.state != TaskState::Done {
                 groups.add(tasks, task);
             }
-            let (known, new) = self.known(task, coroutine, time);
+            let stopped = is_stopped(tasks, task);
+            let (known, new) = self.known(task, coroutine, stopped, time);
             if let Some(function) = known.coroutine {
                 let turnover = turnover.entry(function).or_default();
                 turnover.alive += u32::from(task.state != TaskState::Done);
@@ -102,10 +107,10 @@ impl TaskWatch {
                 left -= 1;
                 known.peer = Some(peer(task, tables));
             }
-            let troubles = troubles(task, known.peer.as_ref());
+            let troubles = troubles(task, stopped, known.peer.as_ref());
             for trouble in troubles {
                 let since = match known.since.get_mut(number(&trouble)) {
-                    Some(Nanos(0)) if number(&trouble) == 4 => known.wait.2,
+                    Some(Nanos(0)) if number(&trouble) == NO_DEADLINE => known.wait.2,
                     Some(since) => {
                         *since = if *since == Nanos(0) { time } else { *since };
                         *since
@@ -159,6 +164,7 @@ impl TaskWatch {
         &mut self,
         task: &Task,
         coroutine: Option<FunctionId>,
+        stopped: bool,
         time: Nanos,
     ) -> (&mut Known, bool) {
         let name = BuildHasherDefault::<FxHasher>::default().hash_one(&task.name);
@@ -182,7 +188,8 @@ impl TaskWatch {
             known.peer = None;
         }
         // What it is not in any more it may get into anew.
-        let in_it: Vec<usize> = troubles(task, known.peer.as_ref()).iter().map(number).collect();
+        let in_it: Vec<usize> =
+            troubles(task, stopped, known.peer.as_ref()).iter().map(number).collect();
         for (index, since) in known.since.iter_mut().enumerate() {
             if !in_it.contains(&index) {
                 *since = Nanos(0);
@@ -199,8 +206,17 @@ fn awaits_peer(task: &Task) -> bool {
         && task.awaits.as_ref().is_some_and(|awaits| kinds.contains(&awaits.kind))
 }
 
-fn troubles(task: &Task, peer: Option<&Peer>) -> Vec<TaskTrouble> {
+/// Whether a task's loop is one that does not run.
+fn is_stopped(tasks: &Tasks, task: &Task) -> bool {
+    let its_loop = task.event_loop.and_then(|index| tasks.loops.get(index as usize));
+    task.state != TaskState::Done && its_loop.is_some_and(|info| info.tid.is_none())
+}
+
+fn troubles(task: &Task, stopped: bool, peer: Option<&Peer>) -> Vec<TaskTrouble> {
     let mut found: Vec<_> = task.plight.clone().map(TaskTrouble::Plight).into_iter().collect();
+    if stopped {
+        found.push(TaskTrouble::Stopped);
+    }
     let cancelling = task.cancel_requests > 0
         && matches!(task.state, TaskState::Cancelling | TaskState::Running);
     if cancelling {

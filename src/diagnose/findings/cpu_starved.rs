@@ -7,13 +7,17 @@ use super::{Case, Finding, Severity, evidence};
 
 const ID: &str = "cpu-starved";
 
+/// So many seconds in run queues are nothing to speak of: a start-up is that long.
+const SHORTEST: f64 = 0.3;
+
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let load = case.load;
     let queue = load.run_queue();
     let share = ratio(queue, queue + load.cpus_used());
     // Each waiter for the GIL wakes every few milliseconds and stands in a run queue for a moment:
     // that is the GIL's doing. A process that lacks its CPU is not judged gil-bound.
-    if queue < 0.1 || share < 0.1 || holds(Workload::GilBound, load) {
+    let shortest = load.totals.queued < SHORTEST;
+    if shortest || queue < 0.1 || share < 0.1 || holds(Workload::GilBound, load) {
         return Vec::new();
     }
     let usable = load.facts.usable_cpus;

@@ -1,5 +1,5 @@
 //! Tasks that nobody looks after, that do not end when they are asked to, or that wait for ever:
-//! `orphan-task`, `sibling-of-failed-gather`, `exception-never-retrieved`, `cancel-swallowed`,
+//! `left-at-exit`, `orphan-task`, `sibling-of-failed-gather`, `exception-never-retrieved`, `cancel-swallowed`,
 //! `no-deadline`.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,18 @@ struct Kind {
     advice: &'static str,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
+    Kind {
+        id: "left-at-exit",
+        is: |trouble| *trouble == TaskTrouble::Stopped,
+        lasting: 0.5,
+        severity: Severity::Info,
+        one: "a task is pending, and its event loop does not run any more",
+        many: "tasks are pending, and their event loop does not run any more",
+        advice: "Its cleanup will never run. Cancel and await all tasks before the loop is left: \
+            asyncio.run and asyncio.Runner do that by themselves, loop.run_until_complete does \
+            not.",
+    },
     Kind {
         id: "cancel-swallowed",
         is: |trouble| *trouble == TaskTrouble::Cancelling,

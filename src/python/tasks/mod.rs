@@ -94,6 +94,11 @@ impl Asyncio {
         peers::descriptor(python.reader(), &self.layout, object).ok().flatten()
     }
 
+    /// Whether an object whose method a task waits in keeps a timer of its own.
+    pub fn has_timer<M: Memory>(&self, python: &Interpreter<M>, object: Address) -> bool {
+        peers::has_timer(python.reader(), object).unwrap_or(false)
+    }
+
     /// All loops and tasks. `ended` are tasks that were there before and may have failed since.
     /// `threads` are the interpreter's thread states, `lines` the room for the
     /// memory that is read; a caller that keeps it saves taking it anew.

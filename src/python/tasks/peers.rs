@@ -35,6 +35,24 @@ pub(super) fn descriptor<M: Memory>(
     search(reader, layout, object, DEEPEST)
 }
 
+/// Whether an object keeps a timer of the loop: its own limit for what is waited for there.
+///
+/// # Errors
+/// When the memory changes under the reader.
+pub(super) fn has_timer<M: Memory>(
+    reader: Reader<'_, M>,
+    object: Address,
+) -> Result<bool, Invalid> {
+    /// No such object has more.
+    const MOST_ATTRIBUTES: usize = 128;
+    for (_, value) in reader.attributes(object)?.into_iter().take(MOST_ATTRIBUTES) {
+        if reader.type_name_of(value)?.ends_with("TimerHandle") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn search<M: Memory>(
     reader: Reader<'_, M>,
     layout: &AsyncioLayout,

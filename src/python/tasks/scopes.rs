@@ -53,6 +53,8 @@ impl<M: Memory> Moment<'_, M> {
                         scopes.limit(limit);
                     }
                 }
+                // aiohttp's: its timer is the loop's and knows nothing of it.
+                "TimerContext" => scopes.limit(UNTOLD_DEADLINE),
                 "Lock" | "Semaphore" => scopes.holds.push(manager),
                 // One that waits has given its lock back.
                 "Condition" if !self.waits_in(chain, manager) => {
