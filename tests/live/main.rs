@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod blocks;
 mod commands;
 mod confusion;
 mod errors;
@@ -13,10 +14,12 @@ mod gil;
 mod holders;
 mod locks;
 mod machine;
+mod packages;
 mod program;
 mod pyconc;
 mod pythons;
 mod recordings;
+mod servers;
 mod stacks;
 mod tasks;
 mod waits;
