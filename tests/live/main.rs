@@ -13,6 +13,7 @@ mod gentle;
 mod gil;
 mod holders;
 mod locks;
+mod loops;
 mod machine;
 mod packages;
 mod program;

@@ -9,6 +9,7 @@ mod holding_gil;
 mod lock_contention;
 mod lock_held;
 mod lock_on_event_loop;
+mod loop_advice;
 mod sequential_io;
 mod unknown;
 

@@ -76,29 +76,3 @@ impl Timers {
         Ok(Self { r#type, when: slot("_when")?, cancelled: slot("_cancelled")? })
     }
 }
-
-impl<M: Memory> Reader<'_, M> {
-    /// The offset of what `__slots__` of a class, or of one of its bases, declares by this name.
-    fn slot(&self, layout: &AsyncioLayout, r#type: Address, name: &str) -> Result<u64, Invalid> {
-        /// No such class has as many bases.
-        const MOST_BASES: usize = 16;
-        let mut owner = r#type;
-        for _ in 0..MOST_BASES {
-            if owner.is_null() {
-                break;
-            }
-            let namespace = self.pointer(owner.offset(layout.at.r#type.dict))?;
-            if !namespace.is_null()
-                && let Some(descriptor) = self.dict_item(namespace, name)?
-                && self.type_name_of(descriptor)? == "member_descriptor"
-            {
-                // `PyMemberDescrObject`: type, name and qualified name, then the `PyMemberDef`,
-                // whose offset comes after its name and type.
-                let member = descriptor.offset(self.layout.at.object.r#type + 8 + 24);
-                return self.word(self.pointer(member)?.offset(16));
-            }
-            owner = self.pointer(owner.offset(layout.at.r#type.base))?;
-        }
-        Err(Invalid::Not("class with that slot"))
-    }
-}
