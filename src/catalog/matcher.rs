@@ -115,12 +115,8 @@ mod tests {
         let mut matcher = Matcher::new(&catalog);
         let mut tables = Tables::default();
         let main = push(&mut tables, StackId::EMPTY, "app", "main");
-        let query = |stack, syscall, cause| Query {
-            stack,
-            in_step: false,
-            syscall: Some(syscall),
-            cause,
-        };
+        let query =
+            |stack, syscall, cause| Query { stack, in_step: false, syscall: Some(syscall), cause };
         let nothing = query(main, "clock_nanosleep", Cause::Sleep);
         assert_eq!(matcher.find(&tables, nothing), None);
 
