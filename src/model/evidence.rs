@@ -150,8 +150,8 @@ pub struct StepNews {
     pub key: u64,
     /// The task that it is a step of; `None` for a plain callback, and where it could not be told.
     pub task: Option<StepTask>,
-    /// Who is kept waiting by it.
-    pub kept: Kept,
+    /// Who is kept waiting by it, where its loop tells.
+    pub kept: Option<Kept>,
 }
 
 /// The task that a step of an event loop belongs to.

@@ -50,6 +50,10 @@ pub enum LoopKind {
     Uvloop,
     /// Any other.
     Other,
+    /// trio's.
+    Trio,
+    /// gevent's hub.
+    Gevent,
 }
 
 impl LoopKind {
@@ -60,6 +64,8 @@ impl LoopKind {
             Self::Asyncio => "asyncio",
             Self::Uvloop => "uvloop",
             Self::Other => "other",
+            Self::Trio => "trio",
+            Self::Gevent => "gevent",
         }
     }
 }

@@ -149,7 +149,7 @@ impl LaneBuilder {
             if news.task.is_some() {
                 open.task.clone_from(&news.task);
             }
-            open.kept = Some(open.kept.unwrap_or_default().max(news.kept));
+            open.kept = open.kept.into_iter().chain(news.kept).reduce(Kept::max);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Code objects: what function an instruction belongs to, and which line.
 
-use super::event_loop::LoopSlots;
+use super::event_loop::LoopFunction;
 use super::layout::{InstructionPointer, Layout, LineTable};
 use super::line_table::line_at;
 use super::module_name::module_of;
@@ -14,9 +14,8 @@ use crate::target::{Memory, Span};
 pub struct Code {
     /// The function.
     pub function: Function,
-    /// Where the event loop keeps what it is doing, when this is the function that runs its
-    /// callbacks.
-    pub loop_slots: Option<LoopSlots>,
+    /// What it is to an event loop, and where that keeps what it is doing.
+    pub loop_function: Option<LoopFunction>,
     identity: [u64; 4],
     table: Vec<u8>,
     format: LineTable,
@@ -47,15 +46,16 @@ impl Code {
         let name = reader.text(name)?;
         let file = reader.text(file)?;
         let first_line = reader.int32(address.offset(at.first_line))?;
+        let function = Function {
+            module: module_of(&file).into(),
+            name: name.into(),
+            qualified,
+            file: file.into(),
+            first_line: u32::try_from(first_line).unwrap_or(0),
+        };
         Ok(Self {
-            loop_slots: LoopSlots::of(reader, address, &name)?,
-            function: Function {
-                module: module_of(&file).into(),
-                name: name.into(),
-                qualified,
-                file: file.into(),
-                first_line: u32::try_from(first_line).unwrap_or(0),
-            },
+            loop_function: LoopFunction::of(reader, address, &function)?,
+            function,
             identity,
             table: reader.bytes(table)?,
             format: reader.layout.line_table,

@@ -18,7 +18,9 @@ mod tasks;
 mod tid;
 
 pub use self::code::Code;
-pub use self::event_loop::{AsyncioLoop, LoopSlots, LoopState, UvLoop};
+pub use self::event_loop::{
+    AsyncioLoop, Ends, GeventHub, LoopFunction, LoopState, TrioLoop, UvLoop,
+};
 pub use self::gil::{Gil, GilWaiters, is_parked_on_state};
 pub use self::interpreter::{Interpreter, KnownThread, PythonThread, ThreadHead, Watch};
 pub use self::layout::{AsyncioLayout, Layout, LayoutError, Version};

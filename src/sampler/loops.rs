@@ -2,12 +2,12 @@
 
 use super::thread::Shared;
 use crate::model::{
-    Activity, Kept, LoopEvidence, LoopKind, Nanos, Step, StepNews, StepTask, ThreadId, Wait,
+    Activity, Kept, LoopEvidence, LoopKind, Nanos, Step, StepNews, StepTask, ThreadId, Tid, Wait,
     WaitKind,
 };
 use crate::python::{
-    Asyncio, AsyncioLoop, CurrentTask, CurrentTasks, Interpreter, LoopSlots, LoopState,
-    PythonThread, RawFrame, UvLoop,
+    Asyncio, AsyncioLayout, AsyncioLoop, CurrentTask, CurrentTasks, Ends, GeventHub, Interpreter,
+    LoopFunction, LoopState, PythonThread, RawFrame, TrioLoop, UvLoop,
 };
 use crate::target::{Process, ProcessMemory};
 
@@ -16,6 +16,9 @@ use crate::target::{Process, ProcessMemory};
 const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
 /// How often it is asked whether a thread runs a loop that no frame shows.
 const ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 20);
+
+/// How often gevent's hub is looked for, where that was in vain.
+const SEEK_INTERVAL: Nanos = Nanos::SECOND;
 
 /// What the loops of a process have in common.
 #[derive(Debug, Default)]
@@ -26,15 +29,37 @@ pub(super) struct Loops {
     settled: bool,
     /// Whether a loop was met.
     met: bool,
+    /// The main thread.
+    main: Tid,
+    /// Whether it was seen to begin with what no program begins with: a greenlet, perhaps.
+    may_be_greenlet: bool,
+    /// The hub that gevent has for it, and when that was looked for.
+    gevent: Option<GeventHub>,
+    gevent_sought: Nanos,
 }
 
 impl Loops {
+    fn layout(&self) -> Option<&AsyncioLayout> {
+        self.asyncio.as_ref().map(Asyncio::layout)
+    }
+
     /// Finds out how asyncio is laid out; anew when a loop was met since, because asyncio may have
-    /// been imported meanwhile.
-    pub(super) fn keep_up(&mut self, process: &Process, python: &Interpreter<ProcessMemory>) {
+    /// been imported meanwhile. And looks for gevent's hub where there may be one.
+    pub(super) fn keep_up(
+        &mut self,
+        process: &Process,
+        python: &Interpreter<ProcessMemory>,
+        now: Nanos,
+    ) {
         if self.asyncio.is_none() || self.met && !self.settled {
             self.settled = self.met;
             self.asyncio = Asyncio::find(process, python).ok();
+        }
+        self.main = process.pid();
+        let wanted = self.may_be_greenlet && self.gevent.is_none();
+        if wanted && now.since(self.gevent_sought) >= SEEK_INTERVAL {
+            self.gevent_sought = now;
+            self.gevent = GeventHub::main(process, python.reader());
         }
     }
 }
@@ -45,8 +70,10 @@ pub(super) struct Sight {
     pub thread: ThreadId,
     pub python: PythonThread,
     pub activity: Activity,
-    /// The frame of asyncio's loop.
-    pub frame: Option<(RawFrame, LoopSlots)>,
+    /// The frame of a loop.
+    pub frame: Option<(RawFrame, LoopFunction)>,
+    /// The innermost and the outermost frame of all.
+    pub ends: Option<Ends>,
     pub time: Nanos,
 }
 
@@ -57,6 +84,8 @@ enum Followed {
     Nothing,
     Asyncio(AsyncioLoop),
     Uvloop(UvLoop),
+    Trio(TrioLoop),
+    Gevent(GeventHub),
 }
 
 /// Follows the steps of a loop.
@@ -90,6 +119,8 @@ impl LoopFollower {
         let kind = match self.followed {
             Followed::Asyncio(_) => LoopKind::Asyncio,
             Followed::Uvloop(_) => LoopKind::Uvloop,
+            Followed::Trio(_) => LoopKind::Trio,
+            Followed::Gevent(_) => LoopKind::Gevent,
             Followed::Nothing => LoopKind::Other,
         };
         Some(LoopEvidence { kind, epoll: state.epoll, step })
@@ -104,7 +135,7 @@ impl LoopFollower {
 
     /// The first state of a loop, if it is the same when it is read again. Later ones are believed
     /// by the samples before them; this one alone may say that a step began long ago.
-    fn confirmed(&mut self, shared: &Shared<'_>, sight: Sight, state: LoopState) -> LoopState {
+    fn confirmed(&mut self, shared: &mut Shared<'_>, sight: Sight, state: LoopState) -> LoopState {
         match self.state(shared, sight) {
             Some(again) if again == state => state,
             _ => LoopState { callback: None, ..state },
@@ -133,21 +164,52 @@ impl LoopFollower {
         shared.news.push(StepNews { thread: sight.thread, key: step.key, task, kept });
     }
 
-    fn state(&mut self, shared: &Shared<'_>, sight: Sight) -> Option<LoopState> {
-        let Some((frame, slots)) = sight.frame else { return self.frameless(shared, sight) };
-        if !matches!(self.followed, Followed::Asyncio(_)) {
-            self.followed = Followed::Asyncio(AsyncioLoop::default());
-        }
-        match &mut self.followed {
-            Followed::Asyncio(event_loop) => event_loop.read(shared.reader, frame, slots).ok(),
-            _ => None,
+    fn state(&mut self, shared: &mut Shared<'_>, sight: Sight) -> Option<LoopState> {
+        let Some((frame, function)) = sight.frame else { return self.frameless(shared, sight) };
+        let reader = shared.reader;
+        match function {
+            LoopFunction::Asyncio(slots) => {
+                if !matches!(self.followed, Followed::Asyncio(_)) {
+                    self.followed = Followed::Asyncio(AsyncioLoop::default());
+                }
+                let Followed::Asyncio(event_loop) = &mut self.followed else { return None };
+                event_loop.read(reader, frame, slots).ok()
+            }
+            LoopFunction::Trio(_) | LoopFunction::TrioDriver => {
+                if !matches!(self.followed, Followed::Trio(_)) {
+                    self.followed = Followed::Trio(TrioLoop::default());
+                }
+                let Followed::Trio(event_loop) = &mut self.followed else { return None };
+                let LoopFunction::Trio(slots) = function else { return Some(LoopState::default()) };
+                event_loop.read(reader, shared.loops.layout(), frame, slots).ok()
+            }
+            LoopFunction::GeventHub(slots) => {
+                if !matches!(&self.followed, Followed::Gevent(hub) if hub.runs_in(frame)) {
+                    self.followed = Followed::Gevent(GeventHub::find(reader, frame, slots).ok()?);
+                }
+                self.gevent(shared, sight)
+            }
         }
     }
 
+    /// The state of gevent's hub, which has a frame while no greenlet runs. The program's own
+    /// greenlet is none that others wait for: mostly there are none when it computes.
+    fn gevent(&self, shared: &Shared<'_>, sight: Sight) -> Option<LoopState> {
+        let Followed::Gevent(hub) = &self.followed else { return None };
+        let ends = sight.ends.filter(|it| !shared.symbols.is_program(it.outermost.code))?;
+        hub.read(shared.reader, ends).ok()?
+    }
+
     /// The state of a loop that has no frame.
-    fn frameless(&mut self, shared: &Shared<'_>, sight: Sight) -> Option<LoopState> {
+    fn frameless(&mut self, shared: &mut Shared<'_>, sight: Sight) -> Option<LoopState> {
+        if matches!(self.followed, Followed::Gevent(_)) {
+            return self.gevent(shared, sight);
+        }
         if sight.time.since(self.asked_at) >= ASK_INTERVAL {
             self.ask(shared, sight);
+        }
+        if matches!(self.followed, Followed::Nothing) && sight.python.tid == shared.loops.main {
+            return self.main_greenlet(shared, sight);
         }
         let known = self.step.map(|step| step.key);
         let state = self.uvloop(shared, sight.activity)?;
@@ -157,6 +219,14 @@ impl LoopFollower {
             return self.uvloop(shared, sight.activity);
         }
         Some(state)
+    }
+
+    /// The state of a main thread that may run a greenlet, and whose hub was not seen yet.
+    fn main_greenlet(&mut self, shared: &mut Shared<'_>, sight: Sight) -> Option<LoopState> {
+        sight.ends.filter(|it| !shared.symbols.is_program(it.outermost.code))?;
+        shared.loops.may_be_greenlet = true;
+        self.followed = Followed::Gevent(shared.loops.gevent?);
+        self.gevent(shared, sight)
     }
 
     /// Asks which loop the thread runs. What cannot be told for the moment stays as it was.
@@ -211,6 +281,10 @@ impl LoopFollower {
     }
 
     fn task(&self, shared: &mut Shared<'_>, python: PythonThread) -> Option<StepTask> {
+        if let Followed::Trio(event_loop) = &self.followed {
+            let name = event_loop.task(shared.reader, shared.loops.layout()?).ok()?;
+            return Some(StepTask { name: name.into(), coroutine: None });
+        }
         let Loops { asyncio, current, .. } = &mut *shared.loops;
         let task = current.of(shared.python, asyncio.as_ref()?.layout(), &python).ok()??;
         let CurrentTask { name, coroutine, .. } = task;
@@ -220,14 +294,13 @@ impl LoopFollower {
         Some(StepTask { name: name.into(), coroutine })
     }
 
-    fn kept(&mut self, shared: &Shared<'_>, now: Nanos) -> Kept {
-        let kept = match (&mut self.followed, &shared.loops.asyncio) {
-            (Followed::Asyncio(event_loop), Some(asyncio)) => {
-                event_loop.kept(shared.reader, asyncio.layout(), now)
-            }
-            (Followed::Uvloop(event_loop), _) => event_loop.kept(shared.reader),
-            _ => return Kept::default(),
-        };
-        kept.unwrap_or_default()
+    fn kept(&mut self, shared: &Shared<'_>, now: Nanos) -> Option<Kept> {
+        let (reader, layout) = (shared.reader, shared.loops.layout());
+        match &mut self.followed {
+            Followed::Asyncio(event_loop) => event_loop.kept(reader, layout?, now).ok(),
+            Followed::Uvloop(event_loop) => event_loop.kept(reader).ok(),
+            Followed::Trio(event_loop) => event_loop.kept(reader, layout?).ok(),
+            Followed::Gevent(_) | Followed::Nothing => None,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use rustc_hash::FxHashMap;
 
 use crate::model::{Address, Failure, Frame, FrameId, FunctionId, StackId, Tables};
-use crate::python::{Code, LoopSlots, RawFrame, Reader};
+use crate::python::{Code, Ends, LoopFunction, RawFrame, Reader};
 use crate::target::Memory;
 
 /// Code objects that are kept, and the bytes of their line tables and names; beyond that all are forgotten
@@ -39,11 +39,13 @@ pub(super) struct LastStack {
 }
 
 /// A stack, interned.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Interned {
     pub stack: StackId,
-    /// The innermost frame that runs an iteration of an event loop.
-    pub loop_frame: Option<(RawFrame, LoopSlots)>,
+    /// The innermost frame that is an event loop's.
+    pub loop_frame: Option<(RawFrame, LoopFunction)>,
+    /// Its two ends.
+    pub ends: Option<Ends>,
 }
 
 impl Symbols {
@@ -70,7 +72,9 @@ impl Symbols {
             stack = tables.push_frame(stack, id);
             last.frames.push((*frame, stack));
         }
-        Ok(Interned { stack, loop_frame: self.loop_frame(frames) })
+        let ends = frames.first().zip(frames.last());
+        let ends = ends.map(|(&innermost, &outermost)| Ends { innermost, outermost });
+        Ok(Interned { stack, loop_frame: self.loop_frame(frames), ends })
     }
 
     /// The function of the code object at an address.
@@ -83,10 +87,17 @@ impl Symbols {
         self.symbol(reader, code, tables).map(|symbol| symbol.function)
     }
 
-    fn loop_frame(&self, frames: &[RawFrame]) -> Option<(RawFrame, LoopSlots)> {
+    /// Whether a code object that was met is a program's own, outside all functions.
+    pub(super) fn is_program(&self, code: Address) -> bool {
+        self.by_address.get(&code).is_some_and(|symbol| {
+            matches!(&*symbol.code.function.name, "<module>" | "_run_module_as_main")
+        })
+    }
+
+    fn loop_frame(&self, frames: &[RawFrame]) -> Option<(RawFrame, LoopFunction)> {
         frames
             .iter()
-            .find_map(|frame| Some((*frame, self.by_address.get(&frame.code)?.code.loop_slots?)))
+            .find_map(|frame| Some((*frame, self.by_address.get(&frame.code)?.code.loop_function?)))
     }
 
     fn symbol<M: Memory>(

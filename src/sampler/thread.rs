@@ -6,12 +6,12 @@ use super::loops::{LoopFollower, Loops, Sight};
 use super::schedule::{cpu_delta, schedule_of};
 use super::symbols::{Interned, LastStack, Symbols};
 use crate::model::{
-    Activity, Attachment, CpuDelta, Failure, Nanos, StackId, StepNews, Tables, ThreadId,
-    ThreadSample, Wait, WaitKind,
+    Activity, Attachment, CpuDelta, Failure, Nanos, StepNews, Tables, ThreadId, ThreadSample, Wait,
+    WaitKind,
 };
 use crate::python::{
-    Edges, Interpreter, LoopSlots, PythonThread, RawFrame, Reader, ReleasesGil, StackReader,
-    ThreadHead, is_parked_on_state,
+    Edges, Interpreter, PythonThread, RawFrame, Reader, ReleasesGil, StackReader, ThreadHead,
+    is_parked_on_state,
 };
 use crate::target::{Descriptors, KernelThread, ProcessMemory, Schedule};
 
@@ -211,7 +211,7 @@ impl ThreadSampler {
         let cpu = CpuDelta { repeated: witness.is_none(), ..self.cpu };
         if let Some(blocked) = self.blocked.filter(|_| cpu.switches == 0) {
             if blocked.event_loop.is_some_and(|it| it.step.is_some())
-                && let Some(sight) = self.sight(blocked.activity, None, time)
+                && let Some(sight) = self.sight(blocked.activity, Interned::default(), time)
             {
                 self.event_loop.see_again(shared, sight);
             }
@@ -224,7 +224,7 @@ impl ThreadSampler {
                 Err(Missed::Failed(Failure::Invalid)) => continue,
                 seen => seen?,
             };
-            let sight = self.sight(seen.activity, seen.interned.loop_frame, time);
+            let sight = self.sight(seen.activity, seen.interned, time);
             let event_loop = sight.and_then(|sight| self.event_loop.follow(shared, sight));
             let blocked = matches!(seen.activity, Activity::Blocked(_));
             if blocked && !stopped {
@@ -263,14 +263,15 @@ impl ThreadSampler {
     }
 
     /// What its event loop is followed by; `None` of a thread that has no Python.
-    fn sight(
-        &self,
-        activity: Activity,
-        frame: Option<(RawFrame, LoopSlots)>,
-        time: Nanos,
-    ) -> Option<Sight> {
-        let python = self.python?;
-        Some(Sight { thread: self.id, python, activity, frame, time })
+    fn sight(&self, activity: Activity, interned: Interned, time: Nanos) -> Option<Sight> {
+        Some(Sight {
+            thread: self.id,
+            python: self.python?,
+            activity,
+            frame: interned.loop_frame,
+            ends: interned.ends,
+            time,
+        })
     }
 
     /// One look at the kernel's side and the interpreter's.
@@ -283,7 +284,7 @@ impl ThreadSampler {
     ) -> Result<Seen, Missed> {
         let Some(python) = self.python else {
             let activity = before_stop.map_or_else(|| self.activity(shared), Ok)?;
-            let interned = Interned { stack: StackId::EMPTY, loop_frame: None };
+            let interned = Interned::default();
             return Ok(Seen { activity, attachment: Attachment::Foreign, interned });
         };
         let head = self.stack.read(

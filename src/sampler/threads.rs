@@ -107,7 +107,7 @@ impl Threads {
         changed: &mut Vec<ThreadId>,
     ) {
         self.keep_up(process, tables, sample.time, changed);
-        self.loops.keep_up(process, &self.python);
+        self.loops.keep_up(process, &self.python, sample.time);
         let mut shared = Shared {
             python: &self.python,
             reader: self.python.reader(),

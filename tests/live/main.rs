@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod blocks;
 mod commands;
 mod confusion;
 mod errors;
@@ -12,11 +13,14 @@ mod gentle;
 mod gil;
 mod holders;
 mod locks;
+mod loops;
 mod machine;
+mod packages;
 mod program;
 mod pyconc;
 mod pythons;
 mod recordings;
+mod servers;
 mod shutdown;
 mod stacks;
 mod tasks;

@@ -1,6 +1,6 @@
 //! A Python program that runs while a test looks at it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -36,7 +36,19 @@ impl Program {
 
     /// Starts a command and waits until it says `ready`.
     pub fn run(mut command: Command) -> Self {
-        let child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        command.stdin(Stdio::null());
+        Self::started(command)
+    }
+
+    /// Starts a program that waits for [`Self::nudge`], and waits until it says `ready`.
+    pub fn nudged(python: &Python, script: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(&python.path);
+        command.arg(script).args(arguments).stdin(Stdio::piped());
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        let child = spawn(command.stdout(Stdio::piped()));
         let (send, lines) = channel();
         let mut program = Self { child, lines, announced: Vec::new() };
         let output = BufReader::new(program.child.stdout.take().expect("stdout is piped"));
@@ -59,6 +71,18 @@ impl Program {
     /// What the program said before `ready`, as JSON.
     pub fn announced(&self) -> Value {
         json(&self.announced)
+    }
+
+    /// Writes the line that the program waits for.
+    pub fn nudge(&mut self) {
+        let stdin = self.child.stdin.as_mut().expect("a program that is nudged");
+        stdin.write_all(b"\n").expect("it waits for a line");
+    }
+
+    /// The next line that the program says, as JSON.
+    pub fn says(&mut self) -> Value {
+        let line = self.next_line();
+        json(line.as_slice())
     }
 
     /// Ends the program as its user would, and returns what it says to that, as JSON.

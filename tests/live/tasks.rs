@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use ::pyconc::python::{Asyncio, Code, CurrentTasks, Interpreter, Runtime};
 use ::pyconc::target::Process;
 
-use super::machine::{finish, say, shared, spawn};
+use super::machine::shared;
+use super::packages;
 use super::program::{Program, repository};
 use super::pyconc;
 use super::pythons::{self, Python};
@@ -207,21 +205,6 @@ fn every_task_is_told_as_it_is() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-/// A Python of a fresh environment with a package; `None` when it cannot be had here.
-fn with_package(python: &Python, folder: &Path, package: &str) -> Option<Python> {
-    let run = |program: &Path, arguments: &[&str]| {
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        finish(spawn(&mut command), package).status.success()
-    };
-    let path = folder.join("bin/python");
-    let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", package];
-    let made = run(&python.path, &["-m", "venv", &folder.to_string_lossy()])
-        && run(&path, &install)
-        && run(&path, &["-c", &format!("import {package}")]);
-    made.then(|| Python { path, ..python.clone() })
-}
-
 #[test]
 fn every_task_of_uvloop_is_told_as_it_is() {
     let _shared = shared();
@@ -230,11 +213,7 @@ fn every_task_of_uvloop_is_told_as_it_is() {
         if !["3.11", "3.12", "3.13"].contains(&&*python.version) {
             continue;
         }
-        let folder = tempfile::tempdir().expect("a folder");
-        let Some(python) = with_package(python, folder.path(), "uvloop") else {
-            say(&format!("left out: uvloop on {}, which pip does not get here", python.version));
-            continue;
-        };
+        let Some(python) = packages::with(python, &["uvloop"]) else { continue };
         let program = Program::start(&python, &script, &["uvloop"]);
         let dump = pyconc::json(&["dump", "--tasks", "--json", &program.pid()]);
         assert!(list(&dump["loops"]).iter().all(|it| it["kind"] == "uvloop"), "{}", dump["loops"]);

@@ -10,7 +10,7 @@ use crate::diagnose::words::{ratio, rounded};
 use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, ThreadId};
 use crate::profile::{Episode, ThreadProfile};
 
-use super::{Case, Finding, Severity, evidence, heaviest};
+use super::{Case, Finding, Severity, evidence, heaviest, loop_advice};
 
 const ID: &str = "blocked-event-loop";
 
@@ -116,6 +116,8 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
     let causes = heaviest(states().map(|(state, samples)| (state.cause.name(), samples)));
     let handler: Option<Site> =
         key.handler.and_then(|id| Some(Site::of(case.tables().functions.get(id)?)));
+    let running = case.profile.threads.get(usize::from(thread));
+    let kind = running.and_then(|thread| thread.event_loop.as_ref()?.kind);
     let tasks = heaviest(group.tasks.iter().map(|(task, nanos)| (task.clone(), *nanos)));
     Finding {
         id: ID,
@@ -143,7 +145,11 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
             ("mean_delay_seconds", rounded(ratio(group.squares, 2.0 * elapsed)).into()),
             ("threshold_seconds", case.profile.meta.threshold.seconds().into()),
         ]),
-        advice: probe.map_or_else(|| advice(key.cause).to_owned(), |probe| probe.advice.clone()),
+        advice: match (loop_advice::of(kind, key.cause), probe) {
+            (Some(own), _) => own.to_owned(),
+            (None, Some(probe)) => probe.advice.clone(),
+            (None, None) => advice(key.cause).to_owned(),
+        },
     }
 }
 

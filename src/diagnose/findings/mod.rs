@@ -12,6 +12,7 @@ mod left_at_exit;
 mod lock_contention;
 mod lock_held;
 mod lock_on_event_loop;
+mod loop_advice;
 mod sequential_io;
 mod starved_loop;
 mod task_deadlock;

@@ -9,15 +9,12 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use rustc_hash::FxHasher;
 
 use super::timers::Timers;
-use super::{Callback, LoopState};
+use super::{Callback, LoopState, place_of};
 use crate::model::{Address, Kept, Nanos};
 use crate::python::layout::AsyncioLayout;
 use crate::python::object::{Invalid, Reader};
 use crate::python::stack::{RawFrame, word};
 use crate::target::{Memory, Span};
-
-/// The function that runs one iteration of asyncio's loop.
-const ITERATION: &str = "_run_once";
 
 /// The places of an iteration's local variables in its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,28 +26,13 @@ pub struct LoopSlots {
 }
 
 impl LoopSlots {
-    /// The places, when the code object at `code` with this `name` is such a function.
-    pub(in crate::python) fn of<M: Memory>(
-        reader: Reader<'_, M>,
-        code: Address,
-        name: &str,
-    ) -> Result<Option<Self>, Invalid> {
-        if name.rsplit('.').next() != Some(ITERATION) {
-            return Ok(None);
-        }
-        let names = reader.pointer(code.offset(reader.layout.at.code.local_names))?;
-        let names: Vec<String> = reader
-            .tuple(names)?
-            .into_iter()
-            .map(|name| reader.text(name))
-            .collect::<Result<_, _>>()?;
-        let place = |wanted: &str| names.iter().position(|name| name == wanted);
-        let slots = (place("self"), place("end_time"), place("i"), place("handle"));
-        Ok(match slots {
-            (Some(this), Some(end_time), Some(index), Some(handle)) => {
-                Some(Self { this, end_time, index, handle })
-            }
-            _ => None,
+    pub(super) fn among(names: &[String]) -> Option<Self> {
+        let place = |wanted| place_of(names, wanted);
+        Some(Self {
+            this: place("self")?,
+            end_time: place("end_time")?,
+            index: place("i")?,
+            handle: place("handle")?,
         })
     }
 

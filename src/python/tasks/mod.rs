@@ -258,7 +258,7 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         let ready = match kind {
             LoopKind::Asyncio => attribute("_ready"),
             // Its only deque.
-            LoopKind::Uvloop | LoopKind::Other => {
+            _ => {
                 let head = moment.head();
                 let words = reader.words(address.offset(head), LOOP_WORDS).unwrap_or_default();
                 let is_deque = |word: &&u64| {
