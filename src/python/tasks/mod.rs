@@ -6,6 +6,7 @@ mod codes;
 mod current;
 mod find;
 mod kinds;
+mod loop_info;
 mod moment;
 mod peers;
 mod plight;
@@ -27,10 +28,7 @@ use self::task::RawTask;
 use super::interpreter::{Interpreter, PythonThread};
 use super::layout::{AsyncioLayout, LayoutError, TaskList};
 use super::object::{Invalid, Reader};
-use crate::model::{
-    Address, Awaiter, EventLoopInfo, LoopKind, Plight, Relation, StackId, Tables, Task, TaskState,
-    Tasks,
-};
+use crate::model::{Address, Awaiter, Plight, Relation, StackId, Tables, Task, TaskState, Tasks};
 use crate::target::{Lines, Memory, PageCache, Process};
 
 /// Attempts to read lists of tasks that change meanwhile.
@@ -39,8 +37,6 @@ const ATTEMPTS: usize = 5;
 const MOST_LOOPS: usize = 1 << 10;
 /// Await chains whose frames are searched for queues.
 const MOST_SEARCHED: usize = 1 << 10;
-/// Words of a loop of another kind in which its queue is looked for.
-const LOOP_WORDS: u64 = 64;
 
 /// The asyncio of one process.
 #[derive(Debug, Clone)]
@@ -231,56 +227,11 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         if self.loops.len() >= MOST_LOOPS {
             return None;
         }
-        let info = self.loop_info(address).ok()?;
+        let info = self.moment.loop_info(address).ok()?;
         let index = u32::try_from(self.tasks.loops.len()).ok()?;
         self.tasks.loops.push(info);
         self.loops.insert(address, index);
         Some(index)
-    }
-
-    fn loop_info(&mut self, address: Address) -> Result<EventLoopInfo, Invalid> {
-        let moment = &mut self.moment;
-        let reader = moment.reader;
-        let r#type = moment.type_info(address)?;
-        let is = |name: &str| r#type.names.iter().any(|known| &**known == name);
-        let kind = if is("uvloop.loop.Loop") {
-            LoopKind::Uvloop
-        } else if is("BaseEventLoop") {
-            LoopKind::Asyncio
-        } else {
-            LoopKind::Other
-        };
-        let size = |object: Address| reader.word(object.offset(reader.layout.at.object.size)).ok();
-        let attribute = |name| reader.attribute(address, name).ok().flatten().and_then(size);
-        // `False` and `True` are integers.
-        let debug = reader.attribute(address, "_debug").ok().flatten();
-        let debug = debug.is_some_and(|it| reader.integer(it).is_ok_and(|it| it != 0));
-        let ready = match kind {
-            LoopKind::Asyncio => attribute("_ready"),
-            // Its only deque.
-            _ => {
-                let head = moment.head();
-                let words = reader.words(address.offset(head), LOOP_WORDS).unwrap_or_default();
-                let is_deque = |word: &&u64| {
-                    **word & 7 == 0
-                        && moment
-                            .type_info(Address(**word))
-                            .is_ok_and(|info| info.name() == "collections.deque")
-                };
-                let queue = words.iter().filter(|word| **word != 0).find(is_deque);
-                queue.and_then(|queue| size(Address(*queue)))
-            }
-        };
-        Ok(EventLoopInfo {
-            address,
-            tid: None,
-            kind,
-            type_name: r#type.name().into(),
-            current: None,
-            ready,
-            timers: attribute("_scheduled"),
-            debug,
-        })
     }
 
     /// Reads the tasks themselves, with their chains, and who waits for each.
