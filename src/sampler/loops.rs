@@ -17,6 +17,9 @@ const LONGEST_STEP: Nanos = Nanos(24 * 3600 * Nanos::SECOND.0);
 /// How often it is asked whether a thread runs a loop that no frame shows.
 const ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 20);
 
+/// The same when it seems to have begun something new.
+const LEAST_ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 50);
+
 /// How often gevent's hub is looked for, where that was in vain.
 const SEEK_INTERVAL: Nanos = Nanos::SECOND;
 
@@ -214,7 +217,8 @@ impl LoopFollower {
         let known = self.step.map(|step| step.key);
         let state = self.uvloop(shared, sight.activity)?;
         // It may have ended: the program goes on after it, or in another one.
-        if state.callback.is_some_and(|callback| Some(callback.key) != known) {
+        let new = state.callback.is_some_and(|callback| Some(callback.key) != known);
+        if new && sight.time.since(self.asked_at) >= LEAST_ASK_INTERVAL {
             self.ask(shared, sight);
             return self.uvloop(shared, sight.activity);
         }

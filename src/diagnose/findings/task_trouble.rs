@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded, seconds};
-use crate::model::{FunctionId, Plight, StackId, TaskSight, TaskTrouble};
+use crate::model::{FunctionId, Origin, Plight, StackId, TaskSight, TaskTrouble};
 use crate::profile::SightProfile;
 
 use super::{Case, Finding, Severity, evidence};
@@ -135,13 +135,19 @@ fn finding(
         TaskTrouble::Plight(Plight::Unretrieved { exception }) => Some(exception.to_string()),
         _ => None,
     });
-    let unsure = kind.id == "no-deadline" && peers.is_empty();
     let function = coroutine.and_then(|id| case.tables().functions.get(id));
+    // What a library does with its own tasks is not for its user to mend.
+    let foreign = function.is_some_and(|function| Origin::of(function) != Origin::User);
+    let mild = match kind.id {
+        "no-deadline" => peers.is_empty(),
+        "orphan-task" => foreign,
+        _ => false,
+    };
     let awaits = worst.and_then(|(sight, _)| sight.awaits).map(|awaits| awaits.name());
     Finding {
         id: kind.id,
         name: if tasks == 1 { kind.one } else { kind.many }.to_owned(),
-        severity: if unsure { Severity::Info } else { kind.severity },
+        severity: if mild { Severity::Info } else { kind.severity },
         share: rounded(ratio(looks as f64, case.profile.tasks.looks as f64)),
         seconds: rounded(longest),
         count: tasks,
