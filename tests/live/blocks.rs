@@ -19,6 +19,10 @@ const UNTIMED: f64 = 0.001;
 /// The share of the steps whose bounds need not hold: the program may have lost its CPU just before
 /// it read its clock, or just after.
 const PREEMPTED: f64 = 0.02;
+/// A machine on which both had their CPUs, but for this share of the time, excuses nothing.
+const CALM: f64 = 0.02;
+/// And one on which they had not excuses at most this share of the steps.
+const EXCUSED: f64 = 0.03;
 /// How long after its start a loop of uvloop may stay unknown, in seconds: it has no frame that
 /// would show it, and a thread is asked for its loop four times a second.
 const UNASKED: f64 = 0.3;
@@ -86,6 +90,18 @@ struct Comparison {
     out_of_bounds: Vec<String>,
     /// What may not be.
     wrong: Vec<String>,
+    /// The share of the time for which the program or pyconc had no CPU: no step was seen then, and
+    /// one that does nothing long was long.
+    starved: f64,
+}
+
+/// See [`Comparison::starved`].
+fn starved(report: &Value) -> f64 {
+    let quality = |name: &str| number(&report["quality"][name]);
+    let skipped = 1.0 - (quality("rate") / quality("rate_asked")).min(1.0);
+    let threads = list(&report["threads"]).iter();
+    let queued: f64 = threads.map(|thread| number(&thread["queued_seconds"])).sum();
+    skipped + quality("late_share") + queued / quality("seconds")
 }
 
 impl Comparison {
@@ -94,7 +110,7 @@ impl Comparison {
         let known_from = Span::of(&truth[0], unasked).start;
         let origin = number(&report["target"]["monotonic_origin"]);
         let mut episodes: Vec<&Value> = list(&report["loops"][0]["episodes"]).iter().collect();
-        let mut comparison = Self::default();
+        let mut comparison = Self { starved: starved(report), ..Self::default() };
         for told in list(truth) {
             let span = Span::of(told, 0.0);
             let overlap = |episode: &Value| Span::of(episode, origin).overlap(span);
@@ -136,16 +152,23 @@ impl Comparison {
         sizes.sort_by(f64::total_cmp);
         let median = sizes.get(sizes.len() / 2).copied().unwrap_or(f64::INFINITY);
         say(&format!(
-            "{name:12} {count} steps, error: median {:.2}, sd {:.2}, max {:.2} ms; {} out of bounds",
+            "{name:12} {count} steps, error: median {:.2}, sd {:.2}, max {:.2} ms; {} out of bounds, {} \
+             wrong; without a CPU {:.1} %",
             1e3 * median,
             1e3 * variance.sqrt(),
             1e3 * sizes.last().copied().unwrap_or(0.0),
             self.out_of_bounds.len(),
+            self.wrong.len(),
+            1e2 * self.starved,
         ));
+        let excused = if self.starved < CALM { 0.0 } else { EXCUSED };
+        if self.wrong.len() as f64 <= excused * count {
+            self.wrong.drain(..).for_each(|wrong| say(&format!("  excused: {wrong}")));
+        }
         if median >= 2.0 * INTERVAL {
             self.wrong.push(format!("the median error is {median} s"));
         }
-        if self.out_of_bounds.len() as f64 > PREEMPTED * count {
+        if self.out_of_bounds.len() as f64 > (PREEMPTED + excused) * count {
             self.wrong.append(&mut self.out_of_bounds);
         }
         self.wrong.iter().map(|wrong| format!("{name}: {wrong}")).collect()
