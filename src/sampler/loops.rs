@@ -101,15 +101,19 @@ pub(super) struct LoopFollower {
     step: Option<Step>,
     /// At how many samples the step was seen.
     seen: u32,
+    /// Whether there is a loop that could not be read at the last sample.
+    unsure: bool,
 }
 
 impl LoopFollower {
     /// What the loop of a thread does.
     pub(super) fn follow(&mut self, shared: &mut Shared<'_>, sight: Sight) -> Option<LoopEvidence> {
+        self.unsure = sight.frame.is_some();
         let Some(state) = self.state(shared, sight) else {
             self.step = None;
             return None;
         };
+        self.unsure = false;
         shared.loops.met = true;
         let state =
             if self.seen_at == Nanos(0) { self.confirmed(shared, sight, state) } else { state };
@@ -129,6 +133,11 @@ impl LoopFollower {
         Some(LoopEvidence { kind, epoll: state.epoll, step })
     }
 
+    /// Whether the loop has to be looked at again, though its thread may not have moved.
+    pub(super) const fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
     /// Takes down that nothing has changed until `time`.
     pub(super) fn stays(&mut self, time: Nanos) {
         if self.seen_at > Nanos(0) {
@@ -141,7 +150,10 @@ impl LoopFollower {
     fn confirmed(&mut self, shared: &mut Shared<'_>, sight: Sight, state: LoopState) -> LoopState {
         match self.state(shared, sight) {
             Some(again) if again == state => state,
-            _ => LoopState { callback: None, ..state },
+            _ => {
+                self.unsure = true;
+                LoopState { callback: None, ..state }
+            }
         }
     }
 

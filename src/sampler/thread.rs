@@ -253,7 +253,10 @@ impl ThreadSampler {
                 gil_holder: None,
             };
             // Being suspended ends without the thread's running.
-            let lasts = blocked && !stopped && seen.attachment != Attachment::Suspended;
+            let lasts = blocked
+                && !stopped
+                && seen.attachment != Attachment::Suspended
+                && !self.event_loop.is_unsure();
             self.blocked = lasts.then_some(sample);
             self.last_attachment = seen.attachment;
             std::mem::swap(&mut self.frames, &mut self.last_frames);
