@@ -16,8 +16,10 @@ const MOST_GROUPS: usize = 50;
 /// What the tasks did, by the looks at them, about one a second.
 #[derive(Debug, Clone, Serialize)]
 pub struct TaskMeasures {
-    /// How many looks there were; 0 where no event loop was met.
+    /// How many looks saw the tasks; 0 where no event loop was met.
     pub looks: u64,
+    /// How many could not read them: their lists changed at every attempt, or the process had ended.
+    pub failed_looks: u64,
     /// The time between the first and the last.
     pub seconds: f64,
     /// The tasks at the last look.
@@ -133,6 +135,7 @@ pub(super) fn tasks(profile: &Profile, findings: &[Finding]) -> TaskMeasures {
     });
     TaskMeasures {
         looks: tasks.looks,
+        failed_looks: tasks.failed,
         seconds: rounded(tasks.seconds()),
         last: tasks.tasks,
         most: tasks.most,

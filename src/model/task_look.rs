@@ -12,6 +12,9 @@ pub struct TaskLook {
     pub time: Nanos,
     /// The CPU time that it took.
     pub took: Nanos,
+    /// Whether nothing could be read: the lists of tasks changed at every attempt, or the process
+    /// had ended. All else is empty then.
+    pub failed: bool,
     /// The tasks that were not done.
     pub tasks: u64,
     /// Tasks that could not be read, mostly because they ended meanwhile.

@@ -15,8 +15,10 @@ const MOST_POINTS: usize = 1 << 10;
 /// What the looks at the tasks of a process saw.
 #[derive(Debug, Clone, Default)]
 pub struct TaskProfile {
-    /// How many looks there were.
+    /// How many looks there were that saw the tasks.
     pub looks: u64,
+    /// How many could not read them.
+    pub failed: u64,
     /// The first look.
     pub first: Nanos,
     /// The last look.
@@ -113,6 +115,10 @@ pub struct SightProfile {
 impl TaskProfile {
     /// Counts a look.
     pub(super) fn add(&mut self, look: &TaskLook) {
+        if look.failed {
+            self.failed += 1;
+            return;
+        }
         let span = if self.looks == 0 { Nanos(0) } else { look.time.since(self.last) };
         if self.looks == 0 {
             self.first = look.time;

@@ -128,7 +128,8 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
         });
         // The CPU time: what it costs, not how long others kept it from going on.
         let took = own_thread_cpu_time().since(began);
-        let look = TaskLook { time: monotonic_now(), took, ..look.unwrap_or_default() };
+        let failed = look.is_none();
+        let look = TaskLook { time: monotonic_now(), took, failed, ..look.unwrap_or_default() };
         let seen = news.of(look, &tables);
         if tell.send(seen).is_err() {
             return;

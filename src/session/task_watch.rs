@@ -148,6 +148,7 @@ impl TaskWatch {
         TaskLook {
             time,
             took: Nanos(0),
+            failed: false,
             tasks: tasks.tasks.iter().filter(|it| it.state != TaskState::Done).count() as u64,
             missed: tasks.missed,
             groups: groups.most(),
