@@ -20,7 +20,7 @@ const ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 20);
 /// The same when it seems to have begun something new.
 const LEAST_ASK_INTERVAL: Nanos = Nanos(Nanos::SECOND.0 / 50);
 
-/// How often gevent's hub is looked for, where that was in vain.
+/// How often asyncio's layout and gevent's hub are looked for, where that was in vain.
 const SEEK_INTERVAL: Nanos = Nanos::SECOND;
 
 /// What the loops of a process have in common.
@@ -32,6 +32,8 @@ pub(super) struct Loops {
     settled: bool,
     /// Whether a loop was met.
     met: bool,
+    /// When asyncio's layout was looked for.
+    sought: Nanos,
     /// The main thread.
     main: Tid,
     /// Whether it was seen to begin with what no program begins with: a greenlet, perhaps.
@@ -54,8 +56,10 @@ impl Loops {
         python: &Interpreter<ProcessMemory>,
         now: Nanos,
     ) {
-        if self.asyncio.is_none() || self.met && !self.settled {
-            self.settled = self.met;
+        // Where that fails it costs a reading of the target's maps, and would at every sample.
+        let missing = self.asyncio.is_none() && now.since(self.sought) >= SEEK_INTERVAL;
+        if missing || self.met && !self.settled {
+            (self.settled, self.sought) = (self.met, now);
             self.asyncio = Asyncio::find(process, python).ok();
         }
         self.main = process.pid();

@@ -24,8 +24,8 @@ const CALM: f64 = 0.02;
 /// And one on which they had not excuses at most this share of the steps.
 const EXCUSED: f64 = 0.03;
 /// How long after its start a loop of uvloop may stay unknown, in seconds: it has no frame that
-/// would show it, and a thread is asked for its loop four times a second.
-const UNASKED: f64 = 0.3;
+/// would show it, and a thread is asked for its loop twenty times a second.
+const UNASKED: f64 = 0.1;
 /// Pythons that are measured at a time; they mostly wait.
 const AT_A_TIME: usize = 3;
 
