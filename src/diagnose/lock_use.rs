@@ -83,7 +83,7 @@ impl<'a> LocksBySite<'a> {
         for (LockSight { lock, site, .. }, count) in &profile.locks.sights {
             let Some(site) = site else { continue };
             let locks = sites.entry(*site).or_default();
-            match locks.iter_mut().find(|(known, _)| is_same(known, lock)) {
+            match locks.iter_mut().find(|(known, _)| known.is_same(lock)) {
                 Some((_, sum)) => *sum += u64::from(*count),
                 None => locks.push((lock, u64::from(*count))),
             }
@@ -108,11 +108,6 @@ impl<'a> LocksBySite<'a> {
             .max_by_key(|(lock, count)| (*count, Reverse(lock.object)))
             .map(|(lock, _)| *lock)
     }
-}
-
-/// Whether two sights are of one object. Its name may differ from line to line.
-fn is_same(one: &Lock, other: &Lock) -> bool {
-    (one.kind, one.object) == (other.kind, other.object)
 }
 
 /// All locks that threads waited for, the dearest first.
@@ -152,7 +147,7 @@ fn measure(
     let quality = &profile.quality;
     let samples: f64 = lines.values().sum();
     let mean = ratio(samples, quality.samples as f64);
-    let spells = profile.locks.spells.iter().filter(|(known, _)| is_same(known, lock));
+    let spells = profile.locks.spells.iter().filter(|(known, _)| known.is_same(lock));
     let (mut waits, mut longest) = (0u32, 0.0f64);
     for (_, spell) in spells {
         waits = waits.saturating_add(spell.count);

@@ -109,6 +109,14 @@ pub struct Lock {
     pub name: Box<str>,
 }
 
+impl Lock {
+    /// Whether two sights are of one object. Its name may differ from line to line.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.kind, self.object) == (other.kind, other.object)
+    }
+}
+
 /// Who can end a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockOwner {

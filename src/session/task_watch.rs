@@ -49,8 +49,28 @@ struct Known {
     since: [Nanos; TROUBLES],
 }
 
+impl Known {
+    /// The troubles that the task is in at `time`, each with since when. What it is not in any more
+    /// it may get into anew.
+    fn dated(&mut self, troubles: Vec<TaskTrouble>, time: Nanos) -> Vec<(TaskTrouble, Nanos)> {
+        let before = std::mem::replace(&mut self.since, [Nanos(0); TROUBLES]);
+        let dated = troubles.into_iter().map(|trouble| {
+            // A wait has no limit from its beginning on, though that was asked later.
+            let since = match (&trouble, before.get(number(&trouble)).copied()) {
+                (TaskTrouble::NoDeadline { .. }, _) => self.wait.2,
+                (_, Some(since)) if since > Nanos(0) => since,
+                _ => time,
+            };
+            if let Some(place) = self.since.get_mut(number(&trouble)) {
+                *place = since;
+            }
+            (trouble, since)
+        });
+        dated.collect()
+    }
+}
+
 const TROUBLES: usize = 6;
-const NO_DEADLINE: usize = 4;
 
 fn number(trouble: &TaskTrouble) -> usize {
     match trouble {
@@ -58,7 +78,7 @@ fn number(trouble: &TaskTrouble) -> usize {
         TaskTrouble::Plight(Plight::LeftByGather) => 1,
         TaskTrouble::Plight(Plight::Unretrieved { .. }) => 2,
         TaskTrouble::Cancelling => 3,
-        TaskTrouble::NoDeadline { .. } => NO_DEADLINE,
+        TaskTrouble::NoDeadline { .. } => 4,
         TaskTrouble::Stopped => 5,
     }
 }
@@ -92,7 +112,7 @@ impl TaskWatch {
                 groups.add(tasks, task);
             }
             let stopped = is_stopped(tasks, task);
-            let (known, new) = self.known(task, coroutine, stopped, time);
+            let (known, new) = self.known(task, coroutine, time);
             if let Some(function) = known.coroutine {
                 let turnover = turnover.entry(function).or_default();
                 turnover.alive += u32::from(task.state != TaskState::Done);
@@ -108,15 +128,7 @@ impl TaskWatch {
                 known.peer = Some(peer(task, tables));
             }
             let troubles = troubles(task, stopped, known.peer.as_ref());
-            for trouble in troubles {
-                let since = match known.since.get_mut(number(&trouble)) {
-                    Some(Nanos(0)) if number(&trouble) == NO_DEADLINE => known.wait.2,
-                    Some(since) => {
-                        *since = if *since == Nanos(0) { time } else { *since };
-                        *since
-                    }
-                    None => time,
-                };
+            for (trouble, since) in known.dated(troubles, time) {
                 let awaits = task.awaits.as_ref().map(|awaits| awaits.kind);
                 let sight =
                     TaskSight { trouble, coroutine: known.coroutine, chain: task.chain, awaits };
@@ -165,7 +177,6 @@ impl TaskWatch {
         &mut self,
         task: &Task,
         coroutine: Option<FunctionId>,
-        stopped: bool,
         time: Nanos,
     ) -> (&mut Known, bool) {
         let name = BuildHasherDefault::<FxHasher>::default().hash_one(&task.name);
@@ -187,14 +198,6 @@ impl TaskWatch {
         if (known.wait.0, known.wait.1) != (task.chain, object) {
             known.wait = (task.chain, object, time);
             known.peer = None;
-        }
-        // What it is not in any more it may get into anew.
-        let in_it: Vec<usize> =
-            troubles(task, stopped, known.peer.as_ref()).iter().map(number).collect();
-        for (index, since) in known.since.iter_mut().enumerate() {
-            if !in_it.contains(&index) {
-                *since = Nanos(0);
-            }
         }
         (known, new)
     }
@@ -313,20 +316,20 @@ fn queues(tasks: &Tasks) -> Vec<QueueSight> {
 }
 
 fn loops(tasks: &Tasks) -> Vec<LoopSight> {
-    let count = |index: usize| {
-        let own = tasks
-            .tasks
-            .iter()
-            .filter(|task| task.event_loop == Some(index as u32) && task.state != TaskState::Done);
-        u32::try_from(own.count()).unwrap_or(u32::MAX)
-    };
-    let running = tasks.loops.iter().enumerate().take(64);
-    let sight = |(index, info): (usize, &crate::model::EventLoopInfo)| LoopSight {
+    /// More loops help nobody.
+    const MOST: usize = 64;
+    let mut counts = vec![0u32; tasks.loops.len()];
+    for task in tasks.tasks.iter().filter(|task| task.state != TaskState::Done) {
+        if let Some(count) = task.event_loop.and_then(|index| counts.get_mut(index as usize)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let loops = tasks.loops.iter().zip(counts).take(MOST).map(|(info, tasks)| LoopSight {
         tid: info.tid,
         kind: info.kind,
         debug: info.debug,
-        tasks: count(index),
+        tasks,
         timers: info.timers,
-    };
-    running.map(sight).collect()
+    });
+    loops.collect()
 }

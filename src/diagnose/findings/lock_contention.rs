@@ -59,9 +59,7 @@ fn finding(case: &Case, lock: Option<&Lock>, rows: &[Row], active: f64) -> Findi
     let sites = heaviest(rows.iter().map(|row| (case.site(row), row.samples)));
     let probe = rows.iter().find_map(|row| case.probe(row.state));
     let one = <[_; 1]>::try_from(threads.clone()).ok().map(|[(thread, _)]| thread);
-    let same = |known: &Lock| {
-        lock.is_some_and(|lock| (lock.kind, lock.object) == (known.kind, known.object))
-    };
+    let same = |known: &Lock| lock.is_some_and(|lock| lock.is_same(known));
     let sights = case.profile.locks.sights.iter().filter(|(sight, _)| same(&sight.lock));
     let holders = holders(case.tables(), sights.map(|(sight, count)| (sight, *count)));
     let spells = || case.profile.locks.spells.iter().filter(|(known, _)| same(known));

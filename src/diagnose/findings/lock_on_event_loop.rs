@@ -41,11 +41,8 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             continue;
         }
         let lock = by_site.lock_at(case.tables(), row.state.stack);
-        let sights = case.profile.locks.sights.iter().filter(|(sight, _)| {
-            lock.is_some_and(|lock| {
-                (lock.kind, lock.object) == (sight.lock.kind, sight.lock.object)
-            })
-        });
+        let sights = case.profile.locks.sights.iter();
+        let sights = sights.filter(|(sight, _)| lock.is_some_and(|lock| lock.is_same(&sight.lock)));
         let holders = holders(case.tables(), sights.map(|(sight, count)| (sight, *count)));
         let what = lock.map_or_else(|| "a lock".to_owned(), lock_words);
         found.push(Finding {

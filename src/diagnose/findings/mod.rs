@@ -7,6 +7,7 @@ mod deadlock;
 mod executor_starved;
 mod fan_out;
 mod gil_contention;
+mod growth;
 mod holding_gil;
 mod left_at_exit;
 mod lock_contention;
@@ -16,7 +17,6 @@ mod loop_advice;
 mod sequential_io;
 mod starved_loop;
 mod task_deadlock;
-mod task_leak;
 mod task_trouble;
 mod unknown;
 
@@ -104,7 +104,7 @@ const FAMILIES: [Family; 18] = [
     lock_on_event_loop::find,
     executor_starved::find,
     task_deadlock::find,
-    task_leak::find,
+    growth::find,
     task_trouble::find,
     fan_out::find,
     starved_loop::find,

@@ -35,10 +35,6 @@ impl LoopSlots {
             handle: place("handle")?,
         })
     }
-
-    fn count(self) -> usize {
-        [self.this, self.end_time, self.index, self.handle].into_iter().max().unwrap_or(0) + 1
-    }
 }
 
 /// Reads the loop of one thread, and remembers what does not change.
@@ -63,21 +59,13 @@ impl AsyncioLoop {
         frame: RawFrame,
         slots: LoopSlots,
     ) -> Result<LoopState, Invalid> {
-        let locals = frame.address.offset(reader.layout.at.frame.localsplus);
-        let locals = reader.words(locals, slots.count() as u64)?;
-        let local = |slot: usize| {
-            locals
-                .get(slot)
-                .copied()
-                .map(|word| Address(word & !reader.layout.tag_mask))
-                .ok_or(Invalid::Not("frame"))
-        };
-        let this = local(slots.this)?;
+        let places = [slots.this, slots.end_time, slots.handle, slots.index];
+        let [this, end_time, handle, raw_index] = reader.locals(frame, places)?;
+        let object = |word: u64| Address(word & !reader.layout.tag_mask);
+        let (this, end_time, handle) = (object(this), object(end_time), object(handle));
         if this != self.loop_object {
             *self = Self { epoll: epoll_of(reader, this), loop_object: this, ..Self::default() };
         }
-        let (end_time, handle) = (local(slots.end_time)?, local(slots.handle)?);
-        let raw_index = locals.get(slots.index).copied().unwrap_or(0);
         let callback = if end_time.is_null() || self.is_none(reader, handle)? {
             None
         } else {
@@ -146,6 +134,7 @@ impl AsyncioLoop {
         Ok(false)
     }
 
+    /// As [`Reader::float`], in one read: this is asked at every sample.
     fn float<M: Memory>(&mut self, reader: Reader<'_, M>, object: Address) -> Result<f64, Invalid> {
         let at = &reader.layout.at.object;
         // The value follows the object's head, whose last word is the type.

@@ -55,10 +55,8 @@ impl Timers {
             *self = Self::of(reader, layout, r#type)?;
         }
         let when = reader.pointer(timer.offset(self.when))?;
-        let value = reader.word(when.offset(reader.layout.at.object.r#type + 8))?;
-        // `<= now` is false of what is no number, too.
-        let is_due =
-            reader.type_name_of(when)? == "float" && f64::from_bits(value) <= now.seconds();
+        // False of what is no number, too.
+        let is_due = reader.float(when)? <= now.seconds();
         if !is_due {
             return Ok(None);
         }
