@@ -156,6 +156,25 @@ impl Fixture {
         }
     }
 
+    /// Has a thread's event loop spend so many of every second's samples in steps of a length.
+    pub(crate) fn short_steps(
+        &mut self,
+        thread: ThreadId,
+        samples: u64,
+        length: Nanos,
+        doing: &Doing,
+    ) {
+        let state = self.spend(thread, samples, doing);
+        let samples = samples * self.seconds();
+        let count = (samples * Nanos::SECOND.0 / RATE).div_ceil(length.0).min(samples);
+        let event_loop = self.event_loop(thread);
+        for _ in 0..count {
+            event_loop.steps.add(length);
+            let step = event_loop.short.entry(state).or_default();
+            step.add(StepEnd::default(), length, samples / count);
+        }
+    }
+
     /// Has a thread be at its end from a second on, while all do what they do in all of the time;
     /// `cpu` is what each of them used of a CPU meanwhile.
     pub(crate) fn shutdown(&mut self, thread: ThreadId, since: u64, cpu: Nanos) {

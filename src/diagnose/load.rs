@@ -146,8 +146,11 @@ pub(super) struct Facts {
     /// The same of the threads that run an event loop.
     pub(super) busiest_loop: f64,
     /// The largest share of the time at which a loop was blocked by what its own step did, waits
-    /// for the GIL and for a CPU left out.
+    /// for the GIL and for a CPU left out: by steps as long as the threshold, and by shorter ones
+    /// that wait.
     pub(super) blocked: f64,
+    /// Of that, the share of the shorter ones.
+    pub(super) briefly_blocked: f64,
     /// The longest such step in seconds.
     pub(super) longest_block: f64,
     /// Threads that wait for ever.
@@ -196,7 +199,12 @@ impl Facts {
                 self.longest_block = self.longest_block.max(length);
             }
         }
-        self.blocked = self.blocked.max(ratio(blocked, profile.quality.elapsed.seconds()));
+        let waits = thread.event_loop.as_ref().map_or(0, |it| it.short_waits(&profile.tables));
+        let briefly = ratio(waits as f64, profile.quality.samples as f64);
+        let blocked = ratio(blocked, profile.quality.elapsed.seconds()) + briefly;
+        if blocked > self.blocked {
+            (self.blocked, self.briefly_blocked) = (blocked, briefly);
+        }
     }
 }
 

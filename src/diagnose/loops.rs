@@ -32,8 +32,12 @@ pub struct LoopMeasures {
     pub blocked_seconds: f64,
     /// Their time by the recording's time.
     pub blocked_share: f64,
-    /// How long a callback that becomes ready at a random moment has to wait for such a step to
-    /// end, in seconds, on average: the sum of the steps' squares by twice the recording's time.
+    /// The time of shorter steps that wait, though the loop could serve others meanwhile, by the
+    /// recording's time.
+    pub briefly_blocked_share: f64,
+    /// How long a callback that becomes ready at a random moment has to wait for the step that the
+    /// loop is in, in seconds, on average: the sum of the steps' squares by twice the recording's
+    /// time. Short steps count as far as samples saw them.
     pub mean_delay_seconds: f64,
     /// The longest of these steps, in the order of time.
     pub episodes: Vec<EpisodeMeasures>,
@@ -109,6 +113,11 @@ fn measures(
     let lengths = event_loop.episodes.iter().map(|episode| episode.step.length().seconds());
     let blocked: f64 = lengths.clone().sum();
     let squares: f64 = lengths.map(|length| length * length).sum();
+    let samples = profile.quality.samples as f64;
+    let short = event_loop.short.values();
+    let short: f64 = short.map(|steps| steps.lengths.seconds()).sum();
+    let squares = squares + short * ratio(elapsed, samples);
+    let brief_waits = event_loop.short_waits(&profile.tables);
     let mut longest: Vec<&Episode> = event_loop.episodes.iter().collect();
     longest.sort_by_key(|episode| Reverse(episode.step.length()));
     longest.truncate(MOST_EPISODES);
@@ -123,6 +132,7 @@ fn measures(
         blocking_steps: event_loop.episodes.len() as u64,
         blocked_seconds: rounded(blocked),
         blocked_share: rounded(ratio(blocked, elapsed)),
+        briefly_blocked_share: rounded(ratio(brief_waits as f64, samples)),
         mean_delay_seconds: rounded(ratio(squares, 2.0 * elapsed)),
         episodes: episodes.collect(),
     }

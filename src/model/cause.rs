@@ -112,6 +112,13 @@ impl Cause {
             _ => Some(Tag::IdleWaiting),
         }
     }
+
+    /// Whether the thread waits for something that it asked for: neither for the GIL or a CPU, nor
+    /// idle by design.
+    #[must_use]
+    pub const fn is_wait(self) -> bool {
+        matches!(self.tag(), Some(Tag::IdleWaiting)) && !matches!(self, Self::Parked)
+    }
 }
 
 #[cfg(test)]

@@ -258,14 +258,24 @@ fn extent(finding: &Finding) -> String {
     let longest = finding.evidence.get("longest_seconds").and_then(serde_json::Value::as_f64);
     let longest =
         longest.map_or_else(String::new, |longest| format!(", the longest {longest:.2} s"));
+    let things = text("count_of");
+    let things = if finding.count == 1 { singular(things) } else { things.to_owned() };
     format!(
-        "{} of {}; {:.1} s, {} {}{longest}",
+        "{} of {}; {:.1} s, {} {things}{longest}",
         percent(finding.share),
         text("share_of"),
         finding.seconds,
         finding.count,
-        text("count_of"),
     )
+}
+
+/// `steps of the loop` as `step of the loop`: the first plural of a phrase is its noun.
+fn singular(phrase: &str) -> String {
+    let mut words: Vec<_> = phrase.split(' ').collect();
+    if let Some(noun) = words.iter_mut().find(|word| word.ends_with('s')) {
+        *noun = noun.trim_end_matches('s');
+    }
+    words.join(" ")
 }
 
 /// `file:line in function, thread name`, each part shortened to leave room for the others.
@@ -387,7 +397,7 @@ mod tests {
             "error",
             "app.py:12 in charge, thread MainThread",
             "asyncio.sleep",
-            "30 % of seconds of the recording",
+            "30 % of the recording's time",
             "recommendation: asyncio",
             "pyconc report -d 30 --pid N, after the change",
             "quality: 500 samples in 5.0 s (100/s)",

@@ -270,6 +270,10 @@ mod tests {
         let event_loop = profile.threads[0].event_loop.as_ref().unwrap();
         assert_eq!(event_loop.steps.count(), 1);
         assert!(event_loop.episodes.is_empty());
+        let short = &event_loop.short[&StateId(1)];
+        assert_eq!((short.count, short.samples, short.longest), (1, 9, Nanos(85_000_000)));
+        assert_eq!(short.mean_length(), Nanos(85_000_000));
+        assert_eq!(event_loop.short_waits(&profile.tables), 9);
         assert!(profile.threads[1].event_loop.is_none());
     }
 
@@ -300,7 +304,9 @@ mod tests {
         trace.sample(0, &[(looping, work, Some((1, 0, true)))]);
         trace.sample(400, &[(looping, work, None)]);
         let profile = trace.finish().0;
-        assert!(profile.threads[0].event_loop.as_ref().unwrap().episodes.is_empty());
+        let event_loop = profile.threads[0].event_loop.as_ref().unwrap();
+        assert!(event_loop.episodes.is_empty());
+        assert_eq!(event_loop.steps.max(), Nanos(0), "as long as is certain");
     }
 
     #[test]

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    Cause, Deadlock, LoopKind, Nanos, ProcessEnd, State, StateId, Tables, Tag, ThreadId, WaitNotes,
+    Cause, Deadlock, Nanos, ProcessEnd, State, StateId, Tables, Tag, ThreadId, WaitNotes,
 };
 
-use super::block::StepEnd;
+use super::loop_profile::{LoopProfile, OpenStep};
 use super::meta::{Meta, Quality, Usage};
 use super::shutdowns::Shutdowns;
 use super::spans::{Spans, StateKind};
-use super::step_lengths::StepLengths;
 use super::task_profile::TaskProfile;
 
 /// A recording, counted: the same whether it was just made or read from a file.
@@ -94,40 +93,6 @@ pub struct Seen {
     pub state: StateId,
     /// Since when it was in no other.
     pub since: Nanos,
-}
-
-/// What an event loop did.
-#[derive(Debug, Clone, Default)]
-pub struct LoopProfile {
-    /// What loop it is, as it was seen last.
-    pub kind: Option<LoopKind>,
-    /// The lengths of the steps that were seen to their end. Steps shorter than a sample's interval
-    /// are mostly not seen.
-    pub steps: StepLengths,
-    /// Steps at least as long as the threshold, in order of time, as many as are kept.
-    pub episodes: Vec<Episode>,
-}
-
-/// A step that blocked its event loop.
-#[derive(Debug, Clone, Default)]
-pub struct Episode {
-    /// The step.
-    pub step: StepEnd,
-    /// The states in which it was seen, with the number of samples, most frequent first.
-    pub states: Vec<(StateId, u64)>,
-}
-
-/// A step whose end is not known yet.
-#[derive(Debug, Clone, Default)]
-pub struct OpenStep {
-    /// Its number, as in [`Run::step`](super::Run::step).
-    pub step: u32,
-    /// The first sample that saw it. The step began earlier.
-    pub first: Nanos,
-    /// The last sample that saw it.
-    pub last: Nanos,
-    /// The number of samples that saw it, by state.
-    pub states: FxHashMap<StateId, u64>,
 }
 
 /// How often one thread was in one state.

@@ -9,6 +9,7 @@ mod check;
 pub(crate) mod fixture;
 mod lane;
 mod lengths;
+mod loop_profile;
 mod meta;
 mod reader;
 mod recording;
@@ -19,12 +20,11 @@ mod step_lengths;
 mod steps;
 mod task_profile;
 
-pub use self::aggregate::{
-    Episode, LoopProfile, OpenStep, Profile, Row, Seen, SeenDeadlock, ThreadProfile, count,
-};
+pub use self::aggregate::{Profile, Row, Seen, SeenDeadlock, ThreadProfile, count};
 pub use self::block::{Block, Lane, Run, StepEnd};
 pub use self::builder::BlockBuilder;
 pub use self::check::AbsorbError;
+pub use self::loop_profile::{Episode, LoopProfile, OpenStep, ShortSteps};
 pub use self::meta::{Meta, Quality, Usage};
 pub use self::reader::{Recording, RecordingError, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};

@@ -6,8 +6,9 @@ use rustc_hash::FxHashMap;
 
 use crate::model::{Nanos, StateId, ThreadId};
 
-use super::aggregate::{Episode, OpenStep, Profile};
+use super::aggregate::Profile;
 use super::block::StepEnd;
+use super::loop_profile::{Episode, OpenStep};
 
 /// The most episodes of a loop that are kept.
 const MAX_EPISODES: usize = 100_000;
@@ -62,9 +63,20 @@ impl Profile {
         }
         let Some(thread) = self.threads.get_mut(usize::from(end.thread)) else { return };
         let event_loop = thread.event_loop.get_or_insert_default();
-        event_loop.steps.add(end.length());
-        if blocking && event_loop.episodes.len() < MAX_EPISODES {
-            event_loop.episodes.push(Episode { states: open.most_frequent(), step: end });
+        let mut length = end.length();
+        if !blocking && length >= self.meta.threshold {
+            // A gap made it look longer than is certain.
+            length = end.shortest().min(length);
+        }
+        event_loop.steps.add(length);
+        let states = open.most_frequent();
+        if !blocking {
+            let samples = states.iter().map(|&(_, samples)| samples).sum();
+            if let Some(&(state, _)) = states.first() {
+                event_loop.short.entry(state).or_default().add(end, length, samples);
+            }
+        } else if event_loop.episodes.len() < MAX_EPISODES {
+            event_loop.episodes.push(Episode { states, step: end });
         }
     }
 

@@ -37,7 +37,7 @@ def serve_backend():
 
 
 BACKEND = serve_backend()
-ROWS = """with recursive n(i) as (select 1 union all select i + 1 from n where i < 600000)
+ROWS = """with recursive n(i) as (select 1 union all select i + 1 from n where i < 1500000)
     select count(*) from n where i % 7 = 3"""
 
 

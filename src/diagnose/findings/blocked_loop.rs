@@ -1,4 +1,6 @@
-//! `blocked-event-loop`: steps of an event loop at least as long as the threshold.
+//! `blocked-event-loop`: steps of an event loop at least as long as the threshold, and shorter ones
+//! that take much of its time: those that wait, for the loop could have served others meanwhile, and
+//! those that compute for a good part of the threshold.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +10,7 @@ use crate::diagnose::event_loop::{handler, selector_stacks};
 use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, ThreadId};
-use crate::profile::{Episode, ThreadProfile};
+use crate::profile::{Episode, ShortSteps, ThreadProfile};
 
 use super::{Case, Finding, Severity, evidence, heaviest, loop_advice};
 
@@ -16,6 +18,9 @@ const ID: &str = "blocked-event-loop";
 
 /// How many tasks are named.
 const NAMED: usize = 5;
+
+/// From which part of the threshold on a step that computes is long enough for others to notice.
+const NOTICEABLE: f64 = 0.25;
 
 /// What tells one way of blocking a loop from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,9 +39,12 @@ struct Key {
 #[derive(Default)]
 struct Group {
     seconds: f64,
+    /// The sum of the steps' squared lengths.
     squares: f64,
     longest: f64,
     count: u64,
+    /// How many of them were at least as long as the threshold.
+    long: u64,
     /// The samples of all its states.
     states: BTreeMap<StateId, u64>,
     /// The tasks that they were steps of, with the time that each took in nanoseconds.
@@ -64,10 +72,45 @@ fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
             groups.entry(key).or_default().add(episode);
         }
     }
-    groups.into_iter().map(|(key, group)| finding(case, id, key, &group)).collect()
+    for (&state, steps) in thread.event_loop.iter().flat_map(|event_loop| &event_loop.short) {
+        let key = keys.entry(state).or_insert_with(|| key_of(case, &selectors, state));
+        if let Some(key) = key.filter(|key| is_noticeable(case, key.cause, steps)) {
+            groups.entry(key).or_default().add_short(case, state, steps);
+        }
+    }
+    let found =
+        groups.into_iter().map(|(key, group)| (severity(case, key.cause, &group), key, group));
+    // Short steps are an event loop's daily bread; they have to add up before they are news.
+    let told = found.filter(|(severity, _, group)| group.long > 0 || *severity < Severity::Info);
+    told.map(|(severity, key, group)| finding(case, severity, (id, key), &group)).collect()
+}
+
+/// Whether steps below the threshold keep others waiting for no good reason.
+fn is_noticeable(case: &Case, cause: Cause, steps: &ShortSteps) -> bool {
+    match cause {
+        Cause::Python | Cause::Native => {
+            let threshold = case.profile.meta.threshold.seconds();
+            steps.mean_length().seconds() >= NOTICEABLE * threshold
+        }
+        // What others make of a step is found elsewhere.
+        _ => cause.is_wait(),
+    }
 }
 
 impl Group {
+    fn add_short(&mut self, case: &Case, state: StateId, steps: &ShortSteps) {
+        self.seconds += case.seconds(steps.samples);
+        self.squares += case.seconds(1) * steps.lengths.seconds();
+        self.longest = self.longest.max(steps.longest.seconds());
+        self.count += steps.count;
+        if let Some(task) = &steps.task {
+            let key = (task.name.to_string(), task.coroutine);
+            *self.tasks.entry(key).or_default() += 1;
+        }
+        self.kept = self.kept.into_iter().chain(steps.kept).reduce(Kept::max);
+        *self.states.entry(state).or_default() += steps.samples;
+    }
+
     fn add(&mut self, episode: &Episode) {
         let step = &episode.step;
         let length = step.length().seconds();
@@ -75,6 +118,7 @@ impl Group {
         self.squares += length * length;
         self.longest = self.longest.max(length);
         self.count += 1;
+        self.long += 1;
         if let Some(task) = &step.task {
             let key = (task.name.to_string(), task.coroutine);
             *self.tasks.entry(key).or_default() += step.length().0;
@@ -99,7 +143,12 @@ fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
     })
 }
 
-fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
+fn finding(
+    case: &Case,
+    severity: Severity,
+    (thread, key): (ThreadId, Key),
+    group: &Group,
+) -> Finding {
     let states = || {
         let states = group.states.iter();
         states.filter_map(|(&id, &samples)| Some((case.tables().states.get(id)?, samples)))
@@ -121,8 +170,9 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
     let tasks = heaviest(group.tasks.iter().map(|(task, nanos)| (task.clone(), *nanos)));
     Finding {
         id: ID,
-        name: probe.map_or_else(|| name(key.cause).to_owned(), |probe| probe.title.clone()),
-        severity: severity(key.cause, share, group.longest),
+        name: probe
+            .map_or_else(|| loop_advice::name(key.cause).to_owned(), |probe| probe.title.clone()),
+        severity,
         share: rounded(share),
         seconds: rounded(group.seconds),
         count: group.count,
@@ -130,8 +180,9 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
         thread: case.thread_name(thread),
         task: tasks.first().map(|((name, _), _)| name.clone()),
         evidence: evidence([
-            ("share_of", "seconds of the recording".into()),
-            ("count_of", "steps of the loop at least as long as the threshold".into()),
+            ("share_of", "the recording's time".into()),
+            ("count_of", "steps of the loop".into()),
+            ("steps_at_least_as_long_as_the_threshold", group.long.into()),
             ("tasks", named_tasks(case, &tasks)),
             ("distinct_tasks", tasks.len().into()),
             ("callbacks_kept_waiting", group.kept.map(|kept| kept.ready).into()),
@@ -148,7 +199,7 @@ fn finding(case: &Case, thread: ThreadId, key: Key, group: &Group) -> Finding {
         advice: match (loop_advice::of(kind, key.cause), probe) {
             (Some(own), _) => own.to_owned(),
             (None, Some(probe)) => probe.advice.clone(),
-            (None, None) => advice(key.cause).to_owned(),
+            (None, None) => loop_advice::general(key.cause).to_owned(),
         },
     }
 }
@@ -167,64 +218,22 @@ fn named_tasks(case: &Case, tasks: &[((String, Option<FunctionId>), u64)]) -> Va
 }
 
 /// A step that is long because others have the GIL or the CPUs is not the loop's own fault.
-fn severity(cause: Cause, share: f64, longest: f64) -> Severity {
+fn severity(case: &Case, cause: Cause, group: &Group) -> Severity {
+    let share = ratio(group.seconds, case.load.totals.elapsed);
     let others = matches!(cause, Cause::Gil | Cause::CpuWait);
-    if !others && (share >= 0.05 || (longest >= 1.0 && share >= 0.01)) {
+    let works = matches!(cause, Cause::Python | Cause::Native);
+    let (error, warning) = match group.long {
+        0 if works => (f64::INFINITY, 0.25),
+        0 => (0.5, 0.05),
+        _ if others => (f64::INFINITY, 0.01),
+        _ if group.longest >= 1.0 => (0.01, 0.01),
+        _ => (0.05, 0.01),
+    };
+    if share >= error {
         Severity::Error
-    } else if share >= 0.01 {
+    } else if share >= warning {
         Severity::Warning
     } else {
         Severity::Info
-    }
-}
-
-const fn name(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Python => "Python code computes on the event loop",
-        Cause::Native => "C code computes on the event loop",
-        Cause::CpuWait => "the event loop's thread does not get a CPU",
-        Cause::Gil => "the event loop's thread waits for the GIL",
-        Cause::Lock => "a wait for a thread's lock or signal on the event loop",
-        Cause::Network => "a synchronous network call on the event loop",
-        Cause::Disk => "synchronous file access on the event loop",
-        Cause::Pipe => "a synchronous read or write of a pipe on the event loop",
-        Cause::Child => "a synchronous wait for a child process on the event loop",
-        Cause::Sleep => "a synchronous sleep on the event loop",
-        Cause::Parked | Cause::Unknown => "a step holds up the event loop",
-    }
-}
-
-const fn advice(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Python => {
-            "Run it in a process: await loop.run_in_executor(process_pool, function, ...). \
-             A thread would share the GIL with the loop and slow it down."
-        }
-        Cause::Native => {
-            "It releases the GIL: run it in a thread with await asyncio.to_thread(...)."
-        }
-        Cause::CpuWait => "Give the process more CPU, or run fewer processes beside it.",
-        Cause::Gil => {
-            "Other threads compute in Python. Move their work to processes, so that the loop gets \
-             the GIL when it needs it."
-        }
-        Cause::Lock => {
-            "Use asyncio's own lock, event or queue between tasks; where another thread must be \
-             waited for, await asyncio.to_thread(...) or asyncio.wrap_future(...)."
-        }
-        Cause::Network => {
-            "Use the library's asyncio variant. Where there is none, await asyncio.to_thread(...) \
-             with a timeout and a bound on how many run at a time."
-        }
-        Cause::Disk => "Do file work in a thread: await asyncio.to_thread(...).",
-        Cause::Pipe => {
-            "Use asyncio's streams or subprocess pipes, or await asyncio.to_thread(...)."
-        }
-        Cause::Child => "Use await asyncio.create_subprocess_exec(...) and await process.wait().",
-        Cause::Sleep => "Use await asyncio.sleep(...) instead.",
-        Cause::Parked | Cause::Unknown => {
-            "Look at the lines on the stack: whatever takes long there has to be awaited, or run \
-             in an executor."
-        }
     }
 }

@@ -1,8 +1,9 @@
-//! What to do about a step that blocks a loop of trio or gevent: the catalogue speaks of asyncio.
+//! What blocks an event loop, by its cause, and what to do about it.
 
 use crate::model::{Cause, LoopKind};
 
-/// The advice; `None` for asyncio's loops and their like, and where the kind does not matter.
+/// The advice for a loop whose ways the catalogue, which speaks of asyncio, does not know; `None`
+/// for asyncio's loops and their like, and where the kind does not matter.
 pub(super) const fn of(kind: Option<LoopKind>, cause: Cause) -> Option<&'static str> {
     match kind {
         Some(LoopKind::Trio) => trio(cause),
@@ -39,6 +40,59 @@ const fn gevent(cause: Cause) -> Option<&'static str> {
              thread would share the GIL with the hub and slow it down.",
         ),
         _ => None,
+    }
+}
+
+/// What it is called where no probe knows the call.
+pub(super) const fn name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Python => "Python code computes on the event loop",
+        Cause::Native => "C code computes on the event loop",
+        Cause::CpuWait => "the event loop's thread does not get a CPU",
+        Cause::Gil => "the event loop's thread waits for the GIL",
+        Cause::Lock => "a wait for a thread's lock or signal on the event loop",
+        Cause::Network => "a synchronous network call on the event loop",
+        Cause::Disk => "synchronous file access on the event loop",
+        Cause::Pipe => "a synchronous read or write of a pipe on the event loop",
+        Cause::Child => "a synchronous wait for a child process on the event loop",
+        Cause::Sleep => "a synchronous sleep on the event loop",
+        Cause::Parked | Cause::Unknown => "a step holds up the event loop",
+    }
+}
+
+/// The advice where no probe knows the call.
+pub(super) const fn general(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Python => {
+            "Run it in a process: await loop.run_in_executor(process_pool, function, ...). \
+             A thread would share the GIL with the loop and slow it down."
+        }
+        Cause::Native => {
+            "It releases the GIL: run it in a thread with await asyncio.to_thread(...)."
+        }
+        Cause::CpuWait => "Give the process more CPU, or run fewer processes beside it.",
+        Cause::Gil => {
+            "Other threads compute in Python. Move their work to processes, so that the loop gets \
+             the GIL when it needs it."
+        }
+        Cause::Lock => {
+            "Use asyncio's own lock, event or queue between tasks; where another thread must be \
+             waited for, await asyncio.to_thread(...) or asyncio.wrap_future(...)."
+        }
+        Cause::Network => {
+            "Use the library's asyncio variant. Where there is none, await asyncio.to_thread(...) \
+             with a timeout and a bound on how many run at a time."
+        }
+        Cause::Disk => "Do file work in a thread: await asyncio.to_thread(...).",
+        Cause::Pipe => {
+            "Use asyncio's streams or subprocess pipes, or await asyncio.to_thread(...)."
+        }
+        Cause::Child => "Use await asyncio.create_subprocess_exec(...) and await process.wait().",
+        Cause::Sleep => "Use await asyncio.sleep(...) instead.",
+        Cause::Parked | Cause::Unknown => {
+            "Look at the lines on the stack: whatever takes long there has to be awaited, or run \
+             in an executor."
+        }
     }
 }
 

@@ -261,7 +261,7 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::diagnose::fixture::{Doing, Fixture};
     use crate::diagnose::load::Load;
-    use crate::model::{Cause, ThreadId};
+    use crate::model::{Cause, Nanos, ThreadId};
 
     const POOL: &str = "/usr/lib/python3.13/threading.py:Thread._bootstrap:1000";
 
@@ -314,6 +314,26 @@ mod tests {
             assert_eq!(at(finding), "app.py:5 rank");
         }
         assert!(found[0].share > found[1].share);
+    }
+
+    #[test]
+    fn short_steps_are_told_where_they_add_up() {
+        let short = |cause, samples, millis: u64| {
+            let mut fixture = Fixture::new(5);
+            let thread = fixture.thread("MainThread");
+            let run = "/usr/lib/python3.13/asyncio/base_events.py:BaseEventLoop._run_once:2000";
+            let stack = ["app.py:main:80", run, "app.py:serve:30"];
+            let doing = Doing::new(cause, &stack);
+            fixture.short_steps(thread, samples, Nanos(millis * 1_000_000), &doing);
+            fixture
+        };
+        let severity = |fixture| only("blocked-event-loop", &fixture).severity;
+        assert_eq!(severity(short(Cause::Sleep, 60, 30)), Severity::Error);
+        assert_eq!(severity(short(Cause::Disk, 10, 2)), Severity::Warning);
+        assert_eq!(severity(short(Cause::Python, 60, 30)), Severity::Warning);
+        assert_eq!(found(&short(Cause::Python, 60, 10)), [], "work in small pieces");
+        assert_eq!(found(&short(Cause::Python, 10, 30)), [], "work now and then");
+        assert_eq!(found(&short(Cause::Disk, 2, 5)), [], "a wait now and then");
     }
 
     #[test]

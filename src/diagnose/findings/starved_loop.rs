@@ -103,7 +103,7 @@ fn never_yields(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Option<Fin
         thread: case.thread_name(id),
         task: task.map(|task| task.name.to_string()),
         evidence: evidence([
-            ("share_of", "seconds of the recording".into()),
+            ("share_of", "the recording's time".into()),
             ("count_of", "the longest step".into()),
             ("cause", state.cause.name().into()),
             ("coroutine", json!(coroutine)),

@@ -78,14 +78,15 @@ pub(super) fn choose(workload: Workload, situation: &Situation) -> Choice {
 
 /// Waits are best replaced by the asynchronous call, work is best moved elsewhere.
 fn blocked_loop(situation: &Situation) -> Choice {
-    let worst = situation.loops.iter().max_by(|a, b| a.blocked_share.total_cmp(&b.blocked_share));
+    let blocked = |it: &LoopMeasures| it.blocked_share + it.briefly_blocked_share;
+    let worst = situation.loops.iter().max_by(|a, b| blocked(a).total_cmp(&blocked(b)));
     let finding = situation.findings.iter().find(|finding| finding.id == "blocked-event-loop");
     let cause = finding.and_then(|finding| finding.evidence.get("cause")?.as_str());
     let gain = worst.map(|worst| Gain::of_latency(worst.mean_delay_seconds, worst.steps.max));
     let numbers = worst.map(|worst| {
         format!(
             "The loop is blocked for {} of the time: a callback waits {} for it on average, and up to {}.",
-            percent(worst.blocked_share),
+            percent(blocked(worst)),
             seconds(worst.mean_delay_seconds),
             seconds(worst.steps.max)
         )

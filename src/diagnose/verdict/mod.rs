@@ -277,13 +277,25 @@ mod tests {
         expect(Workload::EventLoopBlocked, &fixture);
     }
 
+    /// A loop that spends nine tenths of its time in steps of 30 ms.
+    fn short_steps(cause: Cause) -> Fixture {
+        let mut fixture = threads(&[&[(Cause::Parked, 10)]]);
+        let length = crate::model::Nanos(30_000_000);
+        let doing = Doing::new(cause, &WORK);
+        fixture.short_steps(crate::model::ThreadId(0), 90, length, &doing);
+        fixture
+    }
+
+    #[test]
+    fn a_loop_that_waits_in_short_steps_is_blocked_and_not_idle() {
+        for cause in [Cause::Sleep, Cause::Network, Cause::Disk, Cause::Child] {
+            expect(Workload::EventLoopBlocked, &short_steps(cause));
+        }
+    }
+
     #[test]
     fn a_busy_loop_with_short_steps_is_not_blocked() {
-        let mut fixture = threads(&[&[(Cause::Python, 92), (Cause::Parked, 8)]]);
-        for _ in 0..100 {
-            let length = crate::model::Nanos(40_000_000);
-            fixture.event_loop(crate::model::ThreadId(0)).steps.add(length);
-        }
+        let mut fixture = short_steps(Cause::Python);
         fixture.cpus(0.92, 0.01);
         expect(Workload::CpuBound, &fixture);
     }

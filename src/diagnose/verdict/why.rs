@@ -34,13 +34,23 @@ pub(super) fn deadlocked(load: &Load) -> Vec<String> {
 }
 
 pub(super) fn loop_blocked(load: &Load) -> Vec<String> {
-    vec![
-        format!(
+    let facts = &load.facts;
+    let long = facts.blocked - facts.briefly_blocked;
+    let mut why = Vec::new();
+    if facts.longest_block > 0.0 {
+        why.push(format!(
             "Steps of the event loop at least as long as the threshold take {} of the time; meanwhile no other task of the loop can run.",
-            percent(load.facts.blocked)
-        ),
-        format!("The longest of them lasted {}.", seconds(load.facts.longest_block)),
-    ]
+            percent(long)
+        ));
+        why.push(format!("The longest of them lasted {}.", seconds(facts.longest_block)));
+    }
+    if facts.briefly_blocked > 0.0 {
+        why.push(format!(
+            "Shorter steps that wait, where the loop could have run other tasks, take {} of the time.",
+            percent(facts.briefly_blocked)
+        ));
+    }
+    why
 }
 
 pub(super) fn gil_bound(load: &Load) -> Vec<String> {
