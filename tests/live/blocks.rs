@@ -20,14 +20,14 @@ const UNTIMED: f64 = 0.001;
 /// it read its clock, or just after.
 const PREEMPTED: f64 = 0.02;
 /// A machine on which both had their CPUs, but for this share of the time, excuses nothing.
-const CALM: f64 = 0.02;
+const CALM: f64 = 0.04;
 /// And one on which they had not excuses at most this share of the steps.
 const EXCUSED: f64 = 0.03;
 /// How long after its start a loop of uvloop may stay unknown, in seconds: it has no frame that
 /// would show it, and a thread is asked for its loop twenty times a second.
 const UNASKED: f64 = 0.1;
 /// Pythons that are measured at a time; they mostly wait.
-const AT_A_TIME: usize = 3;
+const AT_A_TIME: usize = 2;
 
 /// A length of time on the machine's clock, in seconds.
 #[derive(Debug, Clone, Copy)]
