@@ -247,7 +247,7 @@ mod tests {
     fn on_loop(epoll: Option<i32>, in_step: bool) -> Option<LoopEvidence> {
         let step = Step { key: 1, started: Nanos(0), earliest: Nanos(0), exact: true };
         let kind = LoopKind::Asyncio;
-        Some(LoopEvidence { kind, epoll, step: in_step.then_some(step) })
+        Some(LoopEvidence { kind, epoll, step: in_step.then_some(step), tasks: None })
     }
 
     fn cpu(elapsed: u64, ran: u64, queued: u64) -> CpuDelta {

@@ -155,6 +155,8 @@ pub(super) struct Facts {
     pub(super) longest_block: f64,
     /// Threads that wait for ever.
     pub(super) deadlocked_threads: usize,
+    /// Tasks that wait for each other, and will for ever.
+    pub(super) deadlocked_tasks: usize,
 }
 
 fn deadlocked_threads(profile: &Profile) -> usize {
@@ -171,6 +173,12 @@ impl Facts {
             usable_cpus: if usable > 0.0 { usable } else { f64::INFINITY },
             rejected: profile.quality.rejected as f64,
             deadlocked_threads: deadlocked_threads(profile),
+            deadlocked_tasks: profile
+                .tasks
+                .lasting_deadlocks()
+                .filter(|(deadlock, lasts, _)| *lasts && !deadlock.expires)
+                .map(|(deadlock, ..)| deadlock.members.len())
+                .sum(),
             ..Self::default()
         };
         for (index, thread) in profile.threads.iter().enumerate() {

@@ -24,6 +24,8 @@ pub struct LoopMeasures {
     pub thread: String,
     /// Which event loop it is.
     pub kind: Option<LoopKind>,
+    /// How many tasks it had at last, where that could be read.
+    pub tasks: Option<u32>,
     /// The lengths of its steps.
     pub steps: StepQuantiles,
     /// How many steps were at least as long as the threshold.
@@ -124,10 +126,13 @@ fn measures(
     longest.sort_by_key(|episode| episode.step.start);
     let selectors = selector_stacks(&profile.tables, thread);
     let episodes = longest.into_iter().map(|it| told(profile, catalog, &selectors, it));
+    let tid = info.map_or(0, |info| info.tid);
+    let looked = profile.tasks.loops.iter().find(|it| it.tid == Some(tid));
     LoopMeasures {
-        tid: info.map_or(0, |info| info.tid),
+        tid,
         thread: info.map_or_else(String::new, |info| info.name.to_string()),
         kind: event_loop.kind,
+        tasks: event_loop.tasks.or(looked.map(|it| it.tasks)),
         steps: StepQuantiles::of(&event_loop.steps),
         blocking_steps: event_loop.episodes.len() as u64,
         blocked_seconds: rounded(blocked),

@@ -83,6 +83,8 @@ pub struct GroupMeasures {
     pub most: u32,
     /// The most that one task waits for.
     pub width: u32,
+    /// The age of the oldest in seconds, counted from the look that saw it first.
+    pub oldest_seconds: f64,
 }
 
 /// A loop at the last look.
@@ -102,7 +104,7 @@ pub struct LoopMoment {
 
 /// The lints, each with the seconds for which it must look, and whether it looks at tasks or at
 /// samples of threads.
-const LINTS: [(&str, f64); 15] = [
+const LINTS: [(&str, f64); 16] = [
     ("async-deadlock", 2.0),
     ("blocked-event-loop", 1.0),
     ("cancel-swallowed", 4.0),
@@ -118,6 +120,7 @@ const LINTS: [(&str, f64); 15] = [
     ("task-leak", 4.0),
     ("task-never-yields", 2.0),
     ("unbounded-fan-out", 1.0),
+    ("unclosed-client", 4.0),
 ];
 
 /// CPython keeps the requests to cancel a task from this version on.
@@ -186,6 +189,7 @@ fn groups(profile: &Profile) -> Vec<GroupMeasures> {
         mean: rounded(ratio(it.tasks as f64, profile.tasks.looks as f64)),
         most: it.most,
         width: it.width,
+        oldest_seconds: rounded(it.oldest.seconds()),
     });
     measures.collect()
 }

@@ -189,6 +189,8 @@ pub struct LoopEvidence {
     pub epoll: Option<i32>,
     /// The step that the loop is in; `None` when no callback runs.
     pub step: Option<Step>,
+    /// Its tasks, of a loop that is not asyncio's and tells them.
+    pub tasks: Option<u32>,
 }
 
 /// Why a thread's sample could not be taken.

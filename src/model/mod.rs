@@ -34,10 +34,10 @@ pub use self::tables::{
     ThreadInfo,
 };
 pub use self::task_look::{
-    LoopSight, QueueSight, SightCount, StuckTask, TaskCount, TaskDeadlock, TaskGroup, TaskLook,
-    TaskSight, TaskTrouble, Turnover,
+    ConnectionSight, LoopSight, QueueSight, SightCount, StuckTask, TaskCount, TaskDeadlock,
+    TaskGroup, TaskLook, TaskSight, TaskTrouble, Turnover,
 };
 pub use self::tasks::{
-    AwaitKind, Awaited, Awaiter, EventLoopInfo, LoopKind, Plight, QueueInfo, Relation, Task,
+    AwaitKind, Awaited, Awaiter, EventLoopInfo, Job, LoopKind, Plight, QueueInfo, Relation, Task,
     TaskCircle, TaskState, Tasks, UNTOLD_DEADLINE,
 };

@@ -31,6 +31,8 @@ pub struct TaskLook {
     pub loops: Vec<LoopSight>,
     /// The queues that tasks have at hand.
     pub queues: Vec<QueueSight>,
+    /// The connections that the process has opened, by their other end.
+    pub connections: Vec<ConnectionSight>,
 }
 
 impl TaskLook {
@@ -101,6 +103,8 @@ pub struct TaskCount {
     pub width: u32,
     /// How many wait for the same object, at most: the same lock, semaphore or queue.
     pub same_object: u32,
+    /// Since when the oldest of them has been there, as far as the looks saw it.
+    pub oldest: Nanos,
 }
 
 /// How many tasks came and went between two looks.
@@ -188,6 +192,17 @@ pub struct QueueSight {
     pub limit: u32,
     /// The await chain of a task that has it.
     pub chain: StackId,
+}
+
+/// The connections to one peer at a look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionSight {
+    /// The peer's address.
+    pub peer: Box<str>,
+    /// Those that are open.
+    pub open: u32,
+    /// Those of them that the peer has closed.
+    pub half_closed: u32,
 }
 
 /// A loop at a look.

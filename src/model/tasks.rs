@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Address, Nanos, StackId, Tid};
+use super::ids::{Address, DescriptorId, Nanos, StackId, Tid};
 
 /// All event loops and tasks of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -196,8 +196,48 @@ pub struct Awaited {
     pub type_name: Box<str>,
     /// When a sleep ends, on the loop's clock.
     pub until: Option<Nanos>,
-    /// Of a future, the object whose method waits for it; null where there is none.
+    /// Of a future, and of an event that a library waits for, the object whose method waits for it;
+    /// null where there is none.
     pub via: Address,
+    /// What has become of a job in an executor.
+    pub job: Option<Job>,
+    /// The socket behind it, where it was asked for and found.
+    pub descriptor: Option<DescriptorId>,
+}
+
+impl Awaited {
+    /// Whether it may be for a peer to end the wait.
+    #[must_use]
+    pub const fn may_have_peer(&self) -> bool {
+        match self.kind {
+            AwaitKind::Stream | AwaitKind::Socket | AwaitKind::Future | AwaitKind::Other => true,
+            AwaitKind::Event => !self.via.is_null(),
+            _ => false,
+        }
+    }
+}
+
+/// What has become of a job that a task gave to an executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// It waits for a worker.
+    Queued,
+    /// A thread of this process is at it.
+    InThread(Tid),
+    /// It has left the queue, and no thread of this process is at it: a process's turn.
+    Elsewhere,
+}
+
+impl Job {
+    /// The stable name that files use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::InThread(_) => "in-thread",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
 }
 
 /// Kinds of things that tasks wait for.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-use crate::model::{Relation, Task, Tasks};
+use crate::model::{Job, Relation, Task, Tasks};
 
 /// Levels that are shown below a root; what is deeper begins a tree of its own.
 const DEEPEST: usize = 40;
@@ -104,7 +104,8 @@ impl Builder<'_> {
         children: Vec<Node>,
     ) -> Node {
         let shape = self.tasks.get(index).map(|task| {
-            let awaits = task.awaits.as_ref().map(|it| (it.kind, &it.type_name));
+            let awaits = task.awaits.as_ref();
+            let awaits = awaits.map(|it| (it.kind, &it.type_name, it.job.map(Job::name)));
             let cancelled = task.cancel_requests > 0;
             (task.state, task.chain, awaits, cancelled, task.deadline.is_some())
         });

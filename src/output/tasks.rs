@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::escape::{columns, cut, sanitise};
 use super::task_tree::{Mark, Node, trees};
+use crate::diagnose::words::counted;
 use crate::model::{
-    Awaited, EventLoopInfo, LoopKind, Nanos, Plight, Task, TaskCircle, TaskState, Tasks,
+    Awaited, EventLoopInfo, Job, LoopKind, Nanos, Plight, Task, TaskCircle, TaskState, Tasks,
     UNTOLD_DEADLINE,
 };
 use crate::profile::Snapshot;
@@ -34,10 +35,10 @@ pub fn tasks_text(
     writeln!(out, "Process {}: {command}", meta.pid)?;
     writeln!(
         out,
-        "Python {}, {} event loops, {} tasks",
+        "Python {}, {}, {}",
         meta.python,
-        tasks.loops.len(),
-        tasks.tasks.len()
+        counted(tasks.loops.len() as u64, "event loop"),
+        counted(tasks.tasks.len() as u64, "task")
     )?;
     let deadlocks = &snapshot.task_deadlocks;
     let members = deadlocks.iter().flat_map(|deadlock| &deadlock.members);
@@ -88,7 +89,7 @@ impl Page<'_> {
             format!("in thread {tid} {name}").trim_end().to_owned()
         });
         let own = || self.tasks.tasks.iter().filter(|task| task.event_loop == Some(index as u32));
-        let mut parts = vec![format!("{} tasks", own().count())];
+        let mut parts = vec![counted(own().count() as u64, "task")];
         for state in [
             TaskState::Running,
             TaskState::Ready,
@@ -179,9 +180,11 @@ impl Page<'_> {
         {
             facts.push(format!("{:.1} s left", self.left(until)));
         }
+        facts.extend(task.awaits.as_ref().and_then(|awaits| self.whereabouts(awaits, node.count)));
         facts.extend(node.relation.map(|relation| format!("by {}", relation.name())));
         if task.cancel_requests > 0 {
-            facts.push(format!("asked {} times to cancel", task.cancel_requests));
+            let times = counted(u64::from(task.cancel_requests), "time");
+            facts.push(format!("asked {times} to cancel"));
         }
         facts.extend(task.plight.as_ref().map(|plight| match plight {
             Plight::Orphan => "ORPHAN: nothing refers to it".to_owned(),
@@ -199,6 +202,25 @@ impl Page<'_> {
             });
         }
         facts
+    }
+
+    /// Where what a task waits for is: a job's thread, a socket's other end.
+    fn whereabouts(&self, awaits: &Awaited, count: usize) -> Option<String> {
+        let tables = &self.snapshot.tables;
+        if let Some(job) = awaits.job {
+            return Some(match job {
+                Job::Queued => "queued: no worker has taken it yet".to_owned(),
+                Job::Elsewhere => "in another process".to_owned(),
+                Job::InThread(_) if count > 1 => "in threads".to_owned(),
+                Job::InThread(tid) => {
+                    let thread = tables.threads.iter().find(|thread| thread.tid == tid);
+                    let name = thread.map_or("", |thread| &thread.name);
+                    format!("in thread {tid} {name}").trim_end().to_owned()
+                }
+            });
+        }
+        let descriptor = tables.descriptors.get(awaits.descriptor.filter(|_| count == 1)?)?;
+        Some(format!("peer {}", descriptor.target()?))
     }
 
     /// Seconds from the snapshot to a reading of the loop's clock.
@@ -270,6 +292,14 @@ pub(super) fn add_tasks(document: &mut Value, snapshot: &Snapshot, tasks: &Tasks
                 "object": format!("{:#x}", awaits.object.0),
                 "type": awaits.type_name,
                 "seconds_left": awaits.until.map(left),
+                "job": awaits.job.map(Job::name),
+                "job_tid": match awaits.job {
+                    Some(Job::InThread(tid)) => Some(tid),
+                    _ => None,
+                },
+                "peer": awaits
+                    .descriptor
+                    .and_then(|id| snapshot.tables.descriptors.get(id)?.target()),
             })
         });
         let awaited_by: Vec<Value> = task

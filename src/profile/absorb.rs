@@ -144,7 +144,9 @@ impl Profile {
             thread.cpu.add(lane.cpu);
             thread.queued.add(lane.queued);
             if let Some(kind) = lane.event_loop {
-                thread.event_loop.get_or_insert_default().kind = Some(kind);
+                let event_loop = thread.event_loop.get_or_insert_default();
+                event_loop.kind = Some(kind);
+                event_loop.tasks = lane.tasks.or(event_loop.tasks);
             }
         }
     }

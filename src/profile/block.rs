@@ -69,6 +69,8 @@ pub struct Lane {
     pub queued: Nanos,
     /// The event loop that it ran, be it idle.
     pub event_loop: Option<LoopKind>,
+    /// The tasks of that loop, where it was the one to tell them.
+    pub tasks: Option<u32>,
 }
 
 /// Equal states of one thread at samples that follow each other.

@@ -352,7 +352,12 @@ mod tests {
             activity: crate::model::Activity::Running,
             attachment: crate::model::Attachment::Detached,
             cpu: crate::model::CpuDelta::default(),
-            event_loop: Some(LoopEvidence { kind: LoopKind::Asyncio, epoll: Some(3), step: None }),
+            event_loop: Some(LoopEvidence {
+                kind: LoopKind::Asyncio,
+                epoll: Some(3),
+                step: None,
+                tasks: None,
+            }),
             since: ms(10),
             awaits: None,
             gil_holder: None,

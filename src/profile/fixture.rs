@@ -93,6 +93,7 @@ impl Trace {
                 kind: LoopKind::Asyncio,
                 epoll: None,
                 step: Some(Step { key, started: ms(started), earliest: ms(started), exact }),
+                tasks: None,
             }),
             since: ms(time),
             awaits: None,

@@ -82,6 +82,7 @@ impl LaneBuilder {
             }
         }
         lane.event_loop = sample.event_loop.map(|it| it.kind).or(lane.event_loop);
+        lane.tasks = sample.event_loop.and_then(|it| it.tasks).or(lane.tasks);
         ended
     }
 

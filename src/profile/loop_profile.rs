@@ -12,6 +12,8 @@ use super::step_lengths::StepLengths;
 pub struct LoopProfile {
     /// What loop it is, as it was seen last.
     pub kind: Option<LoopKind>,
+    /// How many tasks it had when it was seen last; none of asyncio's, which the looks count.
+    pub tasks: Option<u32>,
     /// The lengths of the steps that were seen to their end. Steps shorter than a sample's interval
     /// are mostly not seen.
     pub steps: StepLengths,

@@ -33,5 +33,6 @@ pub use self::snapshot::{Snapshot, ThreadSnapshot};
 pub use self::spans::{Span, Spans, StateKind};
 pub use self::step_lengths::StepLengths;
 pub use self::task_profile::{
-    CoroutineProfile, GroupProfile, QueueProfile, Series, SightProfile, TaskProfile,
+    ConnectionProfile, CoroutineProfile, GroupProfile, QueueProfile, Series, SightProfile,
+    TaskProfile,
 };

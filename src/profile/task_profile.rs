@@ -43,6 +43,17 @@ pub struct TaskProfile {
     pub loops: Vec<LoopSight>,
     /// The queues, by their addresses.
     pub queues: FxHashMap<u64, QueueProfile>,
+    /// The connections that the process has opened, by their other end.
+    pub connections: FxHashMap<Box<str>, ConnectionProfile>,
+}
+
+/// The connections to one peer.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionProfile {
+    /// Those that are open.
+    pub open: Series,
+    /// Those of them that the peer has closed.
+    pub half_closed: Series,
 }
 
 /// Tasks that are alike.
@@ -60,6 +71,8 @@ pub struct GroupProfile {
     pub width: u32,
     /// The most that waited for the same object.
     pub same_object: u32,
+    /// The longest that one of them was seen to be there.
+    pub oldest: Nanos,
 }
 
 /// The tasks of one coroutine.
@@ -137,6 +150,7 @@ impl TaskProfile {
             known.most = known.most.max(count.tasks);
             known.width = known.width.max(count.width);
             known.same_object = known.same_object.max(count.same_object);
+            known.oldest = known.oldest.max(look.time.since(count.oldest));
         }
         for (function, turnover) in &look.turnover {
             let Some(known) = entry(&mut self.coroutines, function) else { continue };
@@ -173,12 +187,34 @@ impl TaskProfile {
             known.size.add(look.time, queue.size);
         }
         self.loops.clone_from(&look.loops);
+        self.add_connections(look);
+    }
+
+    fn add_connections(&mut self, look: &TaskLook) {
+        for sight in &look.connections {
+            if let Some(known) = entry(&mut self.connections, &sight.peer) {
+                known.open.add(look.time, sight.open);
+                known.half_closed.add(look.time, sight.half_closed);
+            }
+        }
+        let is_gone = |peer: &str| look.connections.iter().all(|sight| *sight.peer != *peer);
+        for (_, known) in self.connections.iter_mut().filter(|(peer, _)| is_gone(peer)) {
+            known.open.add(look.time, 0);
+            known.half_closed.add(look.time, 0);
+        }
     }
 
     /// How much of the time the looks cover, in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.last.since(self.first).seconds()
+    }
+
+    /// The deadlocks that more than one look saw, since one look is not one moment; each with
+    /// whether the last look saw it, and with the number of looks that did.
+    pub fn lasting_deadlocks(&self) -> impl Iterator<Item = (&TaskDeadlock, bool, u64)> {
+        let lasting = self.deadlocks.iter().filter(|(_, (looks, _))| *looks > 1);
+        lasting.map(|(deadlock, &(looks, last))| (deadlock, last == self.last, looks))
     }
 
     /// The tasks in a trouble, in a stable order.

@@ -103,6 +103,8 @@ pub(super) struct LoopFollower {
     /// The last sample that saw what the loop does; 0 before the first.
     seen_at: Nanos,
     step: Option<Step>,
+    /// Its tasks, where it is the one to tell them.
+    tasks: Option<u32>,
     /// At how many samples the step was seen.
     seen: u32,
     /// Whether there is a loop that could not be read at the last sample.
@@ -125,6 +127,11 @@ impl LoopFollower {
         self.seen_at = sight.time;
         let same = step.map(|step| step.key) == self.step.map(|step| step.key);
         self.seen = if same { self.seen } else { 0 };
+        if let (Followed::Trio(event_loop), Some(layout), false) =
+            (&self.followed, shared.loops.layout(), same)
+        {
+            self.tasks = event_loop.tasks(shared.reader, layout).ok();
+        }
         self.step = step;
         self.see_again(shared, sight);
         let kind = match self.followed {
@@ -134,7 +141,7 @@ impl LoopFollower {
             Followed::Gevent(_) => LoopKind::Gevent,
             Followed::Nothing => LoopKind::Other,
         };
-        Some(LoopEvidence { kind, epoll: state.epoll, step })
+        Some(LoopEvidence { kind, epoll: state.epoll, step, tasks: self.tasks })
     }
 
     /// Whether the loop has to be looked at again, though its thread may not have moved.

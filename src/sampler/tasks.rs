@@ -3,7 +3,7 @@
 use super::process::AttachError;
 use crate::model::{Address, Awaited, DescriptorId, Pid, Tables, Tasks};
 use crate::python::{Asyncio, Interpreter, Invalid, LayoutError, Runtime, Version, is_legacy};
-use crate::target::{Descriptors, Lines, Process, ProcessMemory};
+use crate::target::{Connection, Descriptors, Lines, Process, ProcessMemory};
 
 /// Why tasks cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,11 @@ impl TaskSampler {
     #[must_use]
     pub fn limits(&self, awaits: &Awaited) -> bool {
         !awaits.via.is_null() && self.asyncio.has_timer(&self.python, awaits.via)
+    }
+
+    /// The connections that the process has opened.
+    pub fn connections(&mut self) -> Vec<Connection> {
+        self.descriptors.client_connections()
     }
 
     /// All loops and tasks as they are now; what their ids mean is added to `tables`.

@@ -37,6 +37,9 @@ const SNAPSHOT_RATE: f64 = 1000.0;
 const DEADLOCK_PATIENCE: Nanos = Nanos(LASTING.0 + 20 * Nanos::MILLISECOND.0);
 const PATIENT_RATE: f64 = 50.0;
 
+/// Tasks of a snapshot whose sockets are looked for.
+const MOST_PEERS: usize = 512;
+
 /// Samples a process into a profile.
 pub struct Session<'c> {
     sampler: ProcessSampler,
@@ -225,7 +228,11 @@ impl<'c> Session<'c> {
         let mut snapshot = self.snapshot();
         let mut sampler = TaskSampler::attach(self.sampler.process())?;
         snapshot.time = monotonic_now();
-        let tasks = sampler.sample(&mut snapshot.tables)?;
+        let mut tasks = sampler.sample(&mut snapshot.tables)?;
+        let awaits = tasks.tasks.iter_mut().filter_map(|task| task.awaits.as_mut());
+        for awaits in awaits.filter(|awaits| awaits.may_have_peer()).take(MOST_PEERS) {
+            awaits.descriptor = sampler.socket(awaits, &mut snapshot.tables);
+        }
         snapshot.task_deadlocks = task_deadlocks(&tasks);
         snapshot.tasks = Some(tasks);
         Ok(snapshot)

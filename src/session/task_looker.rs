@@ -1,5 +1,7 @@
 //! Looks at the tasks now and then, in a thread of its own: sampling never waits for it.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -8,10 +10,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::locks::Schedule;
 use super::task_watch::{Peer, TaskWatch};
 use crate::model::{
-    DescriptorKind, Frame, Function, FunctionId, Nanos, SocketRole, StackId, Tables, Task, TaskLook,
+    ConnectionSight, DescriptorKind, Frame, Function, FunctionId, Nanos, SocketRole, StackId,
+    Tables, Task, TaskLook,
 };
 use crate::sampler::{TaskSampler, monotonic_now, own_thread_cpu_time};
-use crate::target::Process;
+use crate::target::{Connection, Process};
 
 /// How often it is looked, when that takes no time; and how many times as long as looking takes it
 /// is left alone.
@@ -124,7 +127,9 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
         let look = sampler.as_mut().and_then(|sampler| {
             let tasks = sampler.sample(&mut tables).ok()?;
             let peer = |task: &Task, tables: &mut Tables| peer_of(sampler, task, tables);
-            Some(watch.look(&tasks, &mut tables, monotonic_now(), peer))
+            let mut look = watch.look(&tasks, &mut tables, monotonic_now(), peer);
+            look.connections = by_peer(&sampler.connections());
+            Some(look)
         });
         // The CPU time: what it costs, not how long others kept it from going on.
         let took = own_thread_cpu_time().since(began);
@@ -135,6 +140,26 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
             return;
         }
     }
+}
+
+/// Counts connections by their other end, the most numerous ones first.
+fn by_peer(connections: &[Connection]) -> Vec<ConnectionSight> {
+    /// More peers help nobody.
+    const MOST: usize = 256;
+    let mut sights: BTreeMap<&str, ConnectionSight> = BTreeMap::new();
+    for connection in connections {
+        let sight = sights.entry(&connection.peer).or_insert_with(|| ConnectionSight {
+            peer: connection.peer.clone(),
+            open: 0,
+            half_closed: 0,
+        });
+        sight.open += 1;
+        sight.half_closed += u32::from(connection.half_closed);
+    }
+    let mut sights: Vec<_> = sights.into_values().collect();
+    sights.sort_by_key(|sight| Reverse(sight.open));
+    sights.truncate(MOST);
+    sights
 }
 
 /// What was told already of what the looker's ids mean.

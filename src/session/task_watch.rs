@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::{
-    Address, AwaitKind, FunctionId, LoopSight, Nanos, Plight, QueueSight, SightCount, StackId,
-    StuckTask, Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight, TaskState,
-    TaskTrouble, Tasks, Turnover,
+    Address, AwaitKind, Awaited, FunctionId, LoopSight, Nanos, Plight, QueueSight, SightCount,
+    StackId, StuckTask, Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight,
+    TaskState, TaskTrouble, Tasks, Turnover,
 };
 use crate::waits::task_deadlocks;
 
@@ -40,7 +40,8 @@ struct Known {
     /// Tells it from another task at the same address.
     name: u64,
     coroutine: Option<FunctionId>,
-    /// The look that saw it last.
+    /// The look that saw it first, and the one that saw it last.
+    born: Nanos,
     look: u64,
     /// What it waited in, and since when.
     wait: (StackId, Address, Nanos),
@@ -108,11 +109,11 @@ impl TaskWatch {
         for (index, task) in (0..).zip(&tasks.tasks) {
             let coroutine =
                 *coroutines.entry(task.chain).or_insert_with(|| coroutine(tables, task.chain));
-            if task.state != TaskState::Done {
-                groups.add(tasks, task);
-            }
             let stopped = is_stopped(tasks, task);
             let (known, new) = self.known(task, coroutine, time);
+            if task.state != TaskState::Done {
+                groups.add(tasks, task, known.born);
+            }
             if let Some(function) = known.coroutine {
                 let turnover = turnover.entry(function).or_default();
                 turnover.alive += u32::from(task.state != TaskState::Done);
@@ -169,6 +170,7 @@ impl TaskWatch {
             deadlocks: deadlocks(tasks),
             loops: loops(tasks),
             queues: queues(tasks),
+            connections: Vec::new(),
         }
     }
 
@@ -184,6 +186,7 @@ impl TaskWatch {
         let fresh = || Known {
             name,
             coroutine,
+            born: time,
             look: 0,
             wait: (task.chain, object, time),
             peer: None,
@@ -205,9 +208,7 @@ impl TaskWatch {
 
 /// Whether a task waits for what a peer may have to say.
 fn awaits_peer(task: &Task) -> bool {
-    let kinds = [AwaitKind::Stream, AwaitKind::Socket, AwaitKind::Future];
-    task.state == TaskState::Waiting
-        && task.awaits.as_ref().is_some_and(|awaits| kinds.contains(&awaits.kind))
+    task.state == TaskState::Waiting && task.awaits.as_ref().is_some_and(Awaited::may_have_peer)
 }
 
 /// Whether a task's loop is one that does not run.
@@ -231,8 +232,8 @@ fn troubles(task: &Task, stopped: bool, peer: Option<&Peer>) -> Vec<TaskTrouble>
         Some(Peer::Server(peer)) => {
             found.push(TaskTrouble::NoDeadline { peer: Some(peer.clone()) });
         }
-        // A future may be anything.
-        Some(Peer::Unknown) if kind != Some(AwaitKind::Future) => {
+        // The others may be anything.
+        Some(Peer::Unknown) if matches!(kind, Some(AwaitKind::Stream | AwaitKind::Socket)) => {
             found.push(TaskTrouble::NoDeadline { peer: None });
         }
         _ => {}
@@ -250,7 +251,7 @@ struct Groups {
 }
 
 impl Groups {
-    fn add(&mut self, tasks: &Tasks, task: &Task) {
+    fn add(&mut self, tasks: &Tasks, task: &Task, born: Nanos) {
         let awaiter = task.awaited_by.first();
         let parent = awaiter.and_then(|it| Some((it.relation, tasks.get(it.task)?.chain)));
         let awaits = task.awaits.as_ref();
@@ -261,6 +262,7 @@ impl Groups {
             parent,
         };
         let count = self.counts.entry(group).or_default();
+        count.oldest = if count.tasks == 0 { born } else { count.oldest.min(born) };
         count.tasks += 1;
         if let Some(awaiter) = awaiter {
             let family = self.families.entry((group, awaiter.task)).or_default();

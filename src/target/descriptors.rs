@@ -142,6 +142,11 @@ impl Descriptors {
         FileId::of(self.folder.as_ref()?, number)
     }
 
+    /// The process whose descriptors they are.
+    pub(super) const fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// The sockets of the process's network namespace.
     pub(super) fn sockets(&mut self) -> &mut Sockets {
         &mut self.sockets
@@ -152,7 +157,12 @@ impl Descriptors {
         fdinfo::text(self.process.file(&format!("fdinfo/{number}")), bytes)
     }
 
-    fn link<'a>(&self, number: i32, buffer: &'a mut [u8]) -> Result<&'a [u8], &'static str> {
+    /// The text of a descriptor's link.
+    pub(super) fn link<'a>(
+        &self,
+        number: i32,
+        buffer: &'a mut [u8],
+    ) -> Result<&'a [u8], &'static str> {
         let folder = self.folder.as_ref().ok_or("the kernel hides /proc/PID/fd")?;
         let len = rustix::fs::readlinkat_raw(folder, DecInt::new(number), &mut *buffer)
             .map_err(|_| "it was closed meanwhile")?;

@@ -2,6 +2,7 @@
 
 mod asleep;
 mod children;
+mod connections;
 mod deadlines;
 mod descriptors;
 mod elf;
@@ -34,6 +35,7 @@ mod testing;
 mod unix_peers;
 mod waits;
 
+pub use self::connections::Connection;
 pub use self::descriptors::Descriptors;
 pub use self::elf::{ElfError, ElfImage};
 pub use self::image::{Entry, Image, ImageFiles};

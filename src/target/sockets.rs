@@ -167,7 +167,8 @@ impl Sockets {
         found
     }
 
-    fn find(&self, inode: u64) -> Option<DescriptorKind> {
+    /// What a socket is, when it was last listed.
+    pub fn find(&self, inode: u64) -> Option<DescriptorKind> {
         if let Some(unix) = self.unix.get(&inode) {
             return Some(DescriptorKind::UnixSocket {
                 path: unix.path.clone(),

@@ -31,6 +31,8 @@ impl Fixture {
                 type_name: "".into(),
                 until: None,
                 via: Address::NULL,
+                job: None,
+                descriptor: None,
             }),
             awaited_by: Vec::new(),
             cancel_requests: 0,

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::machine::{alone, shared};
+use super::packages;
 use super::program::{Program, repository};
 use super::pyconc::{self, Run, exit};
 use super::pythons::{self, Python};
 
 /// What `task_troubles.py quiet` does wrong, with the functions of which the finding names one.
-const QUIET: [(&str, &[&str]); 9] = [
+const QUIET: [(&str, &[&str]); 10] = [
     ("async-deadlock", &["transfer"]),
     ("cancel-swallowed", &["swallow"]),
     ("exception-never-retrieved", &["later"]),
@@ -20,6 +21,8 @@ const QUIET: [(&str, &[&str]); 9] = [
     ("sibling-of-failed-gather", &["background"]),
     ("task-leak", &["leak"]),
     ("unbounded-fan-out", &["crawl"]),
+    // The kernel knows the connection, and not who made it.
+    ("unclosed-client", &[""]),
 ];
 
 /// Seconds that a lint may need.
@@ -132,6 +135,63 @@ fn a_loop_that_others_keep_from_its_tasks_is_told() {
         let named = &found["where"]["function"];
         assert!(function.is_empty() || named == function, "{found:#}");
     }
+}
+
+#[test]
+fn a_job_is_followed_to_its_thread() {
+    let _shared = shared();
+    for python in pythons::all() {
+        let program = program(python, "jobs");
+        let dump = pyconc::json(&["dump", "--tasks", "--json", "--pid", &program.pid()]);
+        let tasks = dump["tasks"].as_array().expect("tasks");
+        let waits = || tasks.iter().map(|task| &task["awaits"]);
+        let queued = waits().filter(|awaits| awaits["job"] == "queued").count();
+        let running: Vec<_> = waits().filter(|awaits| awaits["job"] == "in-thread").collect();
+        assert_eq!((queued, running.len()), (3, 2), "{}: {:#}", python.version, dump["tasks"]);
+        let threads = dump["threads"].as_array().expect("threads");
+        for awaits in running {
+            let thread = threads.iter().find(|thread| thread["tid"] == awaits["job_tid"]);
+            let name = thread.and_then(|thread| thread["name"].as_str()).expect("its name");
+            assert!(name.starts_with("worker"), "{}: {name}", python.version);
+        }
+    }
+}
+
+/// What is said of a client that waits for an answer, five seconds and more.
+fn unanswered(python: &Python, arguments: &[&str]) -> Result<(), String> {
+    let program = Program::start(python, &repository("tests/programs/clients.py"), arguments);
+    let report = Run::of(report(&program)).json();
+    let found = findings(&report).iter().find(|finding| finding["id"] == "no-deadline");
+    let peer = format!("127.0.0.1:{}", program.announced()["port"]);
+    let right = match found {
+        None => arguments.contains(&"limited"),
+        Some(found) => {
+            arguments.contains(&"unlimited")
+                && found["evidence"]["peers"] == serde_json::json!([peer])
+                && found["severity"] == "warning"
+        }
+    };
+    if right { Ok(()) } else { Err(format!("{arguments:?}: {found:?}")) }
+}
+
+#[test]
+fn a_client_without_a_time_limit_is_found_with_its_peer() {
+    let packages = ["httpx", "aiohttp", "uvloop"];
+    let Some(python) = packages::with(pythons::any(), &packages) else { return };
+    let _alone = alone();
+    let cases: Vec<Vec<&str>> = ["httpx", "aiohttp", "streams"]
+        .into_iter()
+        .flat_map(|library| ["limited", "unlimited"].map(|kind| vec![library, kind]))
+        .flat_map(|case| [case.clone(), [&case[..], &["uvloop"]].concat()])
+        .collect();
+    let wrong: Vec<_> = std::thread::scope(|scope| {
+        let python = &python;
+        let asked: Vec<_> =
+            cases.iter().map(|case| scope.spawn(move || unanswered(python, case))).collect();
+        let answers = asked.into_iter().map(|it| it.join().expect("a report"));
+        answers.filter_map(Result::err).collect()
+    });
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -4,11 +4,13 @@ all of what leaves the loop time for the rest.
 Says `ready` when it is in trouble, or about to get into it, and goes on until it is ended."""
 
 import asyncio
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 kept = set()
+forgotten = []
 
 
 def start(coroutine, name=None):
@@ -189,6 +191,43 @@ async def saturate():
         keep(ask())
 
 
+async def jobs():
+    """Five jobs for two workers, none of which ends."""
+    loop = asyncio.get_running_loop()
+    pool = ThreadPoolExecutor(2, "worker")
+    for number in range(5):
+        job = loop.run_in_executor(pool, threading.Event().wait)
+        keep(asyncio.wait_for(job, 3600), f"job-{number}")
+
+
+async def refuse(reader, writer):
+    writer.close()
+
+
+async def connect(port):
+    connection = socket.socket()
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    forgotten.append(connection)
+
+
+async def refusing_server():
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    keep(server.serve_forever())
+    return server.sockets[0].getsockname()[1]
+
+
+async def unclosed():
+    port = await refusing_server()
+
+    async def forget():
+        while True:
+            await connect(port)
+            await asyncio.sleep(0.05)
+
+    keep(forget())
+
+
 async def healthy():
     """Everything in good order."""
     queue = asyncio.Queue(10)
@@ -257,6 +296,9 @@ async def healthy():
         await asyncio.sleep(3600)
         writer.close()
 
+    refusing = await refusing_server()
+    for _ in range(8):  # A pool, whose peer has closed what was idle.
+        await connect(refusing)
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     for coroutine in (produce(), consume(), consume(), batches(), cancels(), fails(), offloads()):
@@ -267,7 +309,18 @@ async def healthy():
     keep(server.serve_forever())
 
 
-QUIET = (deadlock, swallowed, unretrieved, no_deadline, orphan, sibling, grow, leaky, fan_out)
+QUIET = (
+    deadlock,
+    swallowed,
+    unretrieved,
+    no_deadline,
+    orphan,
+    sibling,
+    grow,
+    leaky,
+    fan_out,
+    unclosed,
+)
 
 
 async def quiet():
@@ -281,6 +334,7 @@ TROUBLES = {
     "exception-never-retrieved": unretrieved,
     "healthy": healthy,
     "executor-saturated": saturate,
+    "jobs": jobs,
     "loop-starved-by-gil": starved,
     "no-deadline": no_deadline,
     "orphan-task": orphan,
@@ -290,6 +344,7 @@ TROUBLES = {
     "task-leak": leaky,
     "task-never-yields": busy,
     "unbounded-fan-out": fan_out,
+    "unclosed-client": unclosed,
 }
 
 

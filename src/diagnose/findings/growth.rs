@@ -73,7 +73,7 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
 
 /// How many more there are each second, and over how many seconds that was seen: when they become
 /// more in the second half as they do in the first, and hardly ever fewer.
-fn growth(series: &Series) -> Option<(f64, f64)> {
+pub(super) fn growth(series: &Series) -> Option<(f64, f64)> {
     let points = series.points();
     let (first, last) = (points.first()?, points.last()?);
     let seconds = last.0.since(first.0).seconds();

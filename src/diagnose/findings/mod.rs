@@ -18,6 +18,7 @@ mod sequential_io;
 mod starved_loop;
 mod task_deadlock;
 mod task_trouble;
+mod unclosed_client;
 mod unknown;
 
 use std::cmp::Reverse;
@@ -94,7 +95,7 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 18] = [
+const FAMILIES: [Family; 19] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
@@ -106,6 +107,7 @@ const FAMILIES: [Family; 18] = [
     task_deadlock::find,
     growth::find,
     task_trouble::find,
+    unclosed_client::find,
     fan_out::find,
     starved_loop::find,
     sequential_io::find,

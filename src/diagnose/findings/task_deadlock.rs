@@ -11,14 +11,11 @@ use super::{Case, Finding, Severity, evidence};
 
 const ID: &str = "async-deadlock";
 
-/// At how many looks it must have been seen: one look is not one moment.
-const FEWEST_LOOKS: u64 = 2;
-
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let tasks = &case.profile.tasks;
-    let lasting = tasks.deadlocks.iter().filter(|(_, (looks, _))| *looks >= FEWEST_LOOKS);
-    let mut found: Vec<_> = lasting
-        .map(|(deadlock, (looks, last))| finding(case, deadlock, *looks, *last == tasks.last))
+    let mut found: Vec<_> = tasks
+        .lasting_deadlocks()
+        .map(|(deadlock, lasts, looks)| finding(case, deadlock, looks, lasts))
         .collect();
     found.sort_by(|a, b| a.task.cmp(&b.task));
     found

@@ -59,10 +59,6 @@ pub(super) fn choose(workload: Workload, situation: &Situation) -> Choice {
         Workload::LockBound => lock_bound(situation.load),
         Workload::CpuStarved => cpu_starved(situation.load),
         Workload::Mixed => mixed(situation),
-        Workload::Idle if situation.findings.iter().any(|it| it.id == "async-deadlock") => {
-            Choice::keep("Tasks wait for each other: a mistake, and not a matter of the model.")
-                .and("See async-deadlock above: who has what the others wait for.")
-        }
         Workload::Idle => {
             Choice::keep("It has hardly anything to do; no model would make it faster.")
                 .and("If this is not its usual load, record while it works.")

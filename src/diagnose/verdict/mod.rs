@@ -38,7 +38,7 @@ pub enum Workload {
     EventLoopBlocked,
     /// Threads are ready and do not get a CPU.
     CpuStarved,
-    /// Threads wait for each other for ever.
+    /// Threads, or tasks, wait for each other for ever.
     Deadlocked,
     /// Several of these, none of which prevails.
     Mixed,
@@ -77,7 +77,7 @@ impl Workload {
             Self::LockBound => "its threads queue for the program's own locks",
             Self::EventLoopBlocked => "single steps keep its event loop from all other tasks",
             Self::CpuStarved => "its threads are ready but do not get a CPU",
-            Self::Deadlocked => "its threads wait for each other for ever",
+            Self::Deadlocked => "threads or tasks of it wait for each other for ever",
             Self::Mixed => "no single thing holds it back",
             Self::InsufficientData => "too little was seen to judge",
         }

@@ -19,9 +19,9 @@ pub(super) fn insufficient(load: &Load) -> f64 {
     f64::from(too_few || mostly_rejected || mostly_unknown)
 }
 
-/// Threads that wait for ever are worth more than anything that the others do.
+/// Threads and tasks that wait for ever are worth more than anything that the others do.
 pub(super) fn deadlocked(load: &Load) -> f64 {
-    f64::from(load.facts.deadlocked_threads > 0)
+    f64::from(load.facts.deadlocked_threads + load.facts.deadlocked_tasks > 0)
 }
 
 pub(super) fn loop_blocked(load: &Load) -> f64 {

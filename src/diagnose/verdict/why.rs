@@ -29,8 +29,13 @@ pub(super) fn insufficient(load: &Load) -> Vec<String> {
 }
 
 pub(super) fn deadlocked(load: &Load) -> Vec<String> {
-    let threads = counted(load.facts.deadlocked_threads as u64, "thread");
-    vec![format!("{threads} can never go on: nobody is left who could end what they wait for.")]
+    let stuck = [(load.facts.deadlocked_threads, "thread"), (load.facts.deadlocked_tasks, "task")];
+    let stuck = stuck.into_iter().filter(|(count, _)| *count > 0);
+    let sentence = |(count, noun)| {
+        let who = counted(count as u64, noun);
+        format!("{who} can never go on: nobody is left who could end what they wait for.")
+    };
+    stuck.map(sentence).collect()
 }
 
 pub(super) fn loop_blocked(load: &Load) -> Vec<String> {

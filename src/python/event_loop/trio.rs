@@ -95,6 +95,21 @@ impl TrioLoop {
         reader.text(reader.field(layout, self.task, "name")?)
     }
 
+    /// How many tasks the loop has, its own among them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn tasks<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &AsyncioLayout,
+    ) -> Result<u32, Invalid> {
+        let tasks = reader.field(layout, self.runner, "tasks")?;
+        // `PySetObject.used` stands before its mask.
+        let used = reader.word(tasks.offset(layout.at.set.mask.wrapping_sub(8)))?;
+        u32::try_from(used).map_err(|_| Invalid::Not("set"))
+    }
+
     /// What the loop would do if its step were over.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::chain::Chain;
 use super::codes::Role;
 use super::kinds::{Kind, TypeInfo};
 use super::moment::{Link, Moment};
-use crate::model::{Address, AwaitKind, Awaited};
+use crate::model::{Address, AwaitKind, Awaited, Origin};
 use crate::target::Memory;
 
 /// Classes whose methods wait, by asyncio's module.
@@ -26,27 +26,43 @@ const CLASSES: [(&str, &str, AwaitKind); 12] = [
 impl<M: Memory> Moment<'_, M> {
     /// What a chain waits for that ends in `future`, if not in something else.
     pub(super) fn awaited(&mut self, chain: &Chain, future: Address) -> Option<Awaited> {
-        self.by_function(chain).or_else(|| {
-            let object = chain.leaf.unwrap_or(future);
-            let awaited = (!object.is_null()).then(|| self.by_object(object))??;
-            Some(Awaited { via: self.innermost_self(chain), ..awaited })
-        })
+        let caller = chain
+            .links
+            .iter()
+            .rposition(|link| self.code(link.at.code).is_ok_and(|code| code.role == Role::Foreign));
+        let own = caller.map_or(0, |caller| caller + 1);
+        let found = self.by_function(chain.links.get(own..)?);
+        let leaf = Some(chain.leaf.unwrap_or(future)).filter(|leaf| !leaf.is_null());
+        match found {
+            None => {
+                let awaited = self.by_object(leaf?)?;
+                Some(Awaited { via: self.this(chain.links.last()), ..awaited })
+            }
+            // The function knows nothing of the job, its future does.
+            Some(found) if found.kind == AwaitKind::Executor => {
+                let job = leaf.and_then(|leaf| self.by_object(leaf));
+                job.filter(|job| job.kind == AwaitKind::Executor).or(Some(found))
+            }
+            Some(found) if found.kind == AwaitKind::Event => {
+                let caller = caller.and_then(|caller| chain.links.get(caller));
+                let caller = caller.filter(|link| {
+                    let code = self.code(link.at.code);
+                    code.is_ok_and(|code| code.origin() == Origin::Package)
+                });
+                Some(Awaited { via: self.this(caller), ..found })
+            }
+            found => found,
+        }
     }
 
-    /// The object whose method the innermost frame of a chain is.
-    fn innermost_self(&mut self, chain: &Chain) -> Address {
-        let innermost = chain.links.last().copied();
-        innermost.and_then(|link| self.local(&link, "self")).unwrap_or(Address::NULL)
+    /// The object whose method a frame is; null where there is none.
+    fn this(&mut self, link: Option<&Link>) -> Address {
+        link.and_then(|link| self.local(link, "self")).unwrap_or(Address::NULL)
     }
 
     /// By asyncio's own functions at the inner end of the chain, of which the outermost is the one
     /// that the program has called.
-    fn by_function(&mut self, chain: &Chain) -> Option<Awaited> {
-        let from = chain
-            .links
-            .iter()
-            .rposition(|link| self.code(link.at.code).is_ok_and(|code| code.role == Role::Foreign));
-        let own = chain.links.get(from.map_or(0, |last| last + 1)..)?;
+    fn by_function(&mut self, own: &[Link]) -> Option<Awaited> {
         let mut found: Option<Awaited> = None;
         for link in own {
             let inner = self.by_link(link);
@@ -131,7 +147,8 @@ impl<M: Memory> Moment<'_, M> {
     fn named(&mut self, kind: AwaitKind, object: Address) -> Awaited {
         let info = self.type_info(object);
         let type_name = info.as_ref().map_or("", |info| info.name()).into();
-        Awaited { kind, object, type_name, until: None, via: Address::NULL }
+        let via = Address::NULL;
+        Awaited { kind, object, type_name, until: None, via, job: None, descriptor: None }
     }
 }
 

@@ -86,6 +86,23 @@ impl<M: Memory> Moment<'_, M> {
         thread: &PythonThread,
         outermost: Address,
     ) -> Option<StackId> {
+        let frames = self.running_frames(thread, outermost)?;
+        frames.last().filter(|last| last.frame == outermost)?;
+        let frames: Vec<_> = frames
+            .into_iter()
+            .filter_map(|found| self.frame(found.code, found.instruction).ok())
+            .collect();
+        let push = |stack, frame: &_| self.tables.push_frame(stack, *frame);
+        Some(frames.iter().rev().fold(StackId::EMPTY, push))
+    }
+
+    /// The frames of a thread, innermost first, as far as `outermost`, or to the thread's first;
+    /// `None` when they cannot be followed.
+    pub(super) fn running_frames(
+        &self,
+        thread: &PythonThread,
+        outermost: Address,
+    ) -> Option<Vec<Suspended>> {
         let (reader, layout) = (self.reader, self.reader.layout);
         let at = &layout.at.frame;
         let root = reader.pointer(thread.address.offset(layout.at.thread.frame)).ok()?;
@@ -96,17 +113,16 @@ impl<M: Memory> Moment<'_, M> {
         let mut frames = Vec::new();
         for _ in 0..DEEPEST {
             if next.is_null() {
-                return None;
+                return Some(frames);
             }
             let shim = at.owner.is_some_and(|owner| {
                 reader.array(next.offset(owner)).is_ok_and(|[owner]| owner >= layout.shim_owner)
             });
             if !shim && let Ok(found) = Suspended::in_frame(reader, next) {
-                frames.extend(self.frame(found.code, found.instruction));
+                frames.push(found);
             }
             if next == outermost {
-                let push = |stack, frame: &_| self.tables.push_frame(stack, *frame);
-                return Some(frames.iter().rev().fold(StackId::EMPTY, push));
+                return Some(frames);
             }
             next = reader.pointer(next.offset(at.previous)).ok()?;
         }

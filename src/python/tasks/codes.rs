@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Address, Frame, FrameId, FunctionId, Tables};
+use crate::model::{Address, Frame, FrameId, FunctionId, Origin, Tables};
 use crate::python::code::Code;
 use crate::python::object::{Invalid, Reader};
 use crate::target::Memory;
@@ -100,6 +100,11 @@ impl Codes {
 }
 
 impl KnownCode {
+    /// Whose code it is.
+    pub(super) fn origin(&self) -> Origin {
+        Origin::of(&self.code.function)
+    }
+
     /// The frame of its first line: all that is known of a call that is over.
     pub(super) fn definition(&self, tables: &mut Tables) -> FrameId {
         let line = self.code.function.first_line;

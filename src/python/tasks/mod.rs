@@ -5,6 +5,7 @@ mod chain;
 mod codes;
 mod current;
 mod find;
+mod jobs;
 mod kinds;
 mod loop_info;
 mod moment;
@@ -28,13 +29,17 @@ use self::task::RawTask;
 use super::interpreter::{Interpreter, PythonThread};
 use super::layout::{AsyncioLayout, LayoutError, TaskList};
 use super::object::{Invalid, Reader};
-use crate::model::{Address, Awaiter, Plight, Relation, StackId, Tables, Task, TaskState, Tasks};
+use crate::model::{
+    Address, AwaitKind, Awaiter, Plight, Relation, StackId, Tables, Task, TaskState, Tasks,
+};
 use crate::target::{Lines, Memory, PageCache, Process};
 
 /// Attempts to read lists of tasks that change meanwhile.
 const ATTEMPTS: usize = 5;
 /// Loops that are told of.
 const MOST_LOOPS: usize = 1 << 10;
+/// Jobs in executors that are told of.
+const MOST_JOBS: usize = 1 << 12;
 /// Await chains whose frames are searched for queues.
 const MOST_SEARCHED: usize = 1 << 10;
 
@@ -191,7 +196,24 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         let mut awaiters = self.read_all(&listed.tasks);
         awaiters.extend(self.read_ended(ended));
         self.connect(awaiters);
+        self.tell_jobs(threads);
         Ok(self.tasks)
+    }
+
+    /// Says of the tasks that wait for an executor what has become of their jobs.
+    fn tell_jobs(&mut self, threads: &[PythonThread]) {
+        let awaits = self.tasks.tasks.iter_mut().filter_map(|task| task.awaits.as_mut());
+        let mut jobs = awaits
+            .filter(|awaits| awaits.kind == AwaitKind::Executor && !awaits.object.is_null())
+            .take(MOST_JOBS)
+            .peekable();
+        if jobs.peek().is_none() {
+            return;
+        }
+        let running = self.moment.running_jobs(threads);
+        for awaits in jobs {
+            awaits.job = self.moment.job(awaits.object, &running);
+        }
     }
 
     /// The loops that run, and the task that each runs.

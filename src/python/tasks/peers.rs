@@ -19,11 +19,19 @@ const STEPS: [&str; 10] = [
     "_reader",
     "reader",
 ];
+/// uvloop's transports, and where they have libuv's handle: behind the head and Cython's table of
+/// methods.
+const UV_TRANSPORTS: [&str; 2] = ["uvloop.loop.TCPTransport", "uvloop.loop.UnixTransport"];
+const UV_HANDLE: u64 = 8;
+/// `uv_handle_t.data`, which points back, and `uv_stream_t.io_watcher.fd` (libuv 1.x on 64-bit
+/// Unix).
+const UV_DATA: u64 = 0;
+const UV_FD: u64 = 184;
 /// Things between a task's object and its socket.
 const DEEPEST: u32 = 4;
 
 /// The descriptor of the socket behind `object`; `None` where none is found, as with uvloop's
-/// transports, which do not tell.
+/// transports under TLS.
 ///
 /// # Errors
 /// When the memory changes under the reader.
@@ -64,6 +72,9 @@ fn search<M: Memory>(
     if name == "NoneType" {
         return Ok(None);
     }
+    if UV_TRANSPORTS.contains(&&*name) {
+        return uv_descriptor(reader, object);
+    }
     if name.ends_with("Transport")
         && let Some(number) = reader.member(layout, object, "_sock_fd")?
     {
@@ -77,4 +88,18 @@ fn search<M: Memory>(
         }
     }
     Ok(None)
+}
+
+/// The descriptor of a transport of uvloop.
+fn uv_descriptor<M: Memory>(
+    reader: Reader<'_, M>,
+    transport: Address,
+) -> Result<Option<i32>, Invalid> {
+    let head = reader.layout.at.object.r#type + 8;
+    let handle = reader.pointer(transport.offset(head + UV_HANDLE))?;
+    if handle.is_null() || reader.pointer(handle.offset(UV_DATA))? != transport {
+        return Ok(None);
+    }
+    let number = reader.int32(handle.offset(UV_FD))?;
+    Ok((number >= 0).then_some(number))
 }

@@ -4,8 +4,13 @@ use super::chain::Chain;
 use super::codes::Role;
 use super::kinds::Kind;
 use super::moment::{Link, Moment};
+use super::suspended::Suspended;
 use crate::model::{Address, Nanos, UNTOLD_DEADLINE};
 use crate::target::Memory;
+
+/// Blocks in a generator that stands for a block, as `contextlib.contextmanager` makes it, within
+/// another such generator, and so on.
+const DEEPEST: u32 = 4;
 
 /// What a task's blocks say of it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,7 +32,7 @@ impl<M: Memory> Moment<'_, M> {
                 managers.pop();
             }
             for manager in managers {
-                self.add_scope(manager, chain, &mut scopes);
+                self.add_scope(manager, chain, &mut scopes, DEEPEST);
             }
             // `wait_for` up to 3.11, and `wait`.
             let role = self.code(link.at.code).map(|code| code.role);
@@ -41,16 +46,23 @@ impl<M: Memory> Moment<'_, M> {
         scopes
     }
 
-    fn add_scope(&mut self, manager: Address, chain: &Chain, scopes: &mut Scopes) {
+    fn add_scope(&mut self, manager: Address, chain: &Chain, scopes: &mut Scopes, depth: u32) {
         let Ok(info) = self.type_info(manager) else { return };
         for name in &info.names {
             match &**name {
                 "Timeout" | "CancelScope" => {
                     let limit = ["_when", "_deadline"]
                         .iter()
-                        .find_map(|name| self.reader.attribute(manager, name).ok()?);
+                        .find_map(|name| self.reader.member(self.layout, manager, name).ok()?);
                     if let Some(limit) = limit.and_then(|limit| self.time(limit)) {
                         scopes.limit(limit);
+                    }
+                }
+                "_GeneratorContextManager" | "_AsyncGeneratorContextManager" => {
+                    for inner in self.inner_managers(manager) {
+                        if let Some(depth) = depth.checked_sub(1) {
+                            self.add_scope(inner, chain, scopes, depth);
+                        }
                     }
                 }
                 // aiohttp's: its timer is the loop's and knows nothing of it.
@@ -64,6 +76,18 @@ impl<M: Memory> Moment<'_, M> {
             }
             return;
         }
+    }
+
+    /// The blocks that the generator is in which a manager of `contextlib` is made from.
+    fn inner_managers(&mut self, manager: Address) -> Vec<Address> {
+        let generator = self.reader.attribute(manager, "gen").ok().flatten();
+        let suspended = generator.filter(|it| self.kind(*it) == Ok(Kind::Generator));
+        let Some(generator) = suspended else { return Vec::new() };
+        let Ok(Some(at)) = Suspended::read(self.reader, self.layout, generator) else {
+            return Vec::new();
+        };
+        let Ok(frame) = self.frame(at.code, at.instruction) else { return Vec::new() };
+        self.managers(&Link { at, frame })
     }
 
     /// Whether a chain is in the `wait` of this condition.
