@@ -41,6 +41,8 @@ fn mistakes(kind: &str, mode: &str, cause: &str, report: &Value) -> Vec<String> 
         ("handler", handler.ends_with("blocker")),
         // A step each, and not one from the first to the last.
         ("length", longest > 0.15 && longest < 0.35),
+        // Six of the program's, the first one, and two of trio's own; a hub keeps no list.
+        ("tasks", report["loops"][0]["tasks"].as_u64() == (kind == "trio").then_some(9)),
         // A greenlet has no name.
         ("task", task.is_some_and(|task| task.ends_with("blocker")) == (kind == "trio")),
     ];
