@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::machine::{say, shared};
+use super::machine::shared;
 use super::program::{Program, repository};
 use super::pyconc::{self, exit};
 use super::pythons::{self, Python};
+use super::waits;
 
 /// Snapshots of each healthy program on each Python; the environment may ask for more.
 const SNAPSHOTS: usize = 5;
@@ -45,24 +46,10 @@ fn mistakes(name: &str, truth: &Value, seen: Option<&Value>) -> Vec<String> {
 #[test]
 fn every_kind_of_wait_is_named_with_its_object_line_and_owner() {
     let _shared = shared();
-    let script = repository("tests/programs/lock_waits.py");
-    let mut wrong = Vec::new();
-    for python in pythons::all() {
-        let program = Program::start(python, &script, &[]);
-        let truth = &program.announced()["waits"];
-        let dump = pyconc::json(&["dump", "--json", &program.pid()]);
-        let threads = dump["threads"].as_array().expect("a list of threads");
-        let truth = truth.as_object().expect("waits by name");
-        let before = wrong.len();
-        for (name, truth) in truth {
-            let seen = threads.iter().find(|thread| thread["tid"] == truth["tid"]);
-            let mistakes = mistakes(name, truth, seen);
-            wrong.extend(mistakes.iter().map(|it| format!("{}: {it}", python.version)));
-        }
+    let none = |python: &Python, dump: &Value| {
         assert_eq!(dump["deadlocks"], Value::Array(Vec::new()), "{}", python.version);
-        let all = truth.len();
-        say(&format!("CPython {}: {all} waits, {} mistakes", python.version, wrong.len() - before));
-    }
+    };
+    let wrong = waits::compare("tests/programs/lock_waits.py", "waits", mistakes, none);
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::machine::{say, shared};
 use super::program::{Program, repository};
 use super::pyconc;
-use super::pythons;
+use super::pythons::{self, Python};
 
 /// What is left of a limit may be less than all of it by the time that a test takes, in seconds.
 const SLACK: f64 = 90.0;
@@ -54,25 +54,38 @@ fn mistakes(name: &str, truth: &Value, thread: Option<&Value>) -> Vec<String> {
     found
 }
 
-#[test]
-fn every_kind_of_wait_is_told_in_full() {
-    let _shared = shared();
-    let script = repository("tests/programs/waits.py");
+/// Compares, on every Python, what a program announces of each of its `waits` with what a dump of it
+/// says of the same thread; says and returns what is wrong. `also` looks at the dump as a whole.
+pub fn compare(
+    script: &str,
+    what: &str,
+    mistakes: impl Fn(&str, &Value, Option<&Value>) -> Vec<String>,
+    also: impl Fn(&Python, &Value),
+) -> Vec<String> {
+    let script = repository(script);
     let mut wrong = Vec::new();
     for python in pythons::all() {
         let program = Program::start(python, &script, &[]);
-        let truth = &program.announced()["waits"];
+        let announced = program.announced();
+        let truth = announced["waits"].as_object().expect("waits by name");
         let dump = pyconc::json(&["dump", "--json", &program.pid()]);
         let threads = dump["threads"].as_array().expect("a list of threads");
-        let truth = truth.as_object().expect("waits by name");
         let before = wrong.len();
         for (name, truth) in truth {
-            let thread = threads.iter().find(|thread| thread["tid"] == truth["tid"]);
-            let mistakes = mistakes(name, truth, thread);
+            let seen = threads.iter().find(|thread| thread["tid"] == truth["tid"]);
+            let mistakes = mistakes(name, truth, seen);
             wrong.extend(mistakes.iter().map(|it| format!("{}: {it}", python.version)));
         }
+        also(python, &dump);
         let (all, wrong) = (truth.len(), wrong.len() - before);
-        say(&format!("CPython {}: {all} waits in the kernel, {wrong} mistakes", python.version));
+        say(&format!("CPython {}: {all} {what}, {wrong} mistakes", python.version));
     }
+    wrong
+}
+
+#[test]
+fn every_kind_of_wait_is_told_in_full() {
+    let _shared = shared();
+    let wrong = compare("tests/programs/waits.py", "waits in the kernel", mistakes, |_, _| ());
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import threading
-import time
+
+from settled import wait_until_settled
 
 a = threading.Lock()
 b = threading.Lock()
@@ -260,34 +261,16 @@ def forked():
     return [["MainThread"]], [line_after(use, 1)], child
 
 
-def run_counts(process):
-    counts = {}
-    for tid in os.listdir("/proc/%d/task" % process):
-        if int(tid) != threading.get_native_id():
-            # It may have ended.
-            with contextlib.suppress(OSError):
-                with open("/proc/%d/task/%s/schedstat" % (process, tid)) as file:
-                    counts[tid] = int(file.read().split()[2])
-    return counts
-
-
-def wait_until_settled(process):
-    """Waits until no thread has run for 50 ms; for ten seconds at most."""
-    before = None
-    for _ in range(200):
-        counts = run_counts(process)
-        if counts == before:
-            return
-        before = counts
-        time.sleep(0.05)
-    raise TimeoutError("not all threads came to where they should be")
+def others(process):
+    own = str(threading.get_native_id())
+    return [tid for tid in os.listdir("/proc/%d/task" % process) if tid != own]
 
 
 # Threads inherit the mask, so that the signal ends the wait below and nothing else.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 rings, lines, *child = globals()[sys.argv[1]]()
 process = child[0] if child else os.getpid()
-wait_until_settled(process)
+wait_until_settled(lambda: others(process), process)
 print(json.dumps({"pid": process, "rings": rings, "lines": lines}))
 print("ready", flush=True)
 signal.sigtimedwait({signal.SIGTERM}, 120)

@@ -25,6 +25,8 @@ import tempfile
 import threading
 import time
 
+from settled import wait_until_settled
+
 FOREVER = 3600.0
 STEP = 0.5
 GAP = 0.01
@@ -229,25 +231,14 @@ def python():
     return [Labelled("python", spin)], []
 
 
-def wait_until_settled(threads):
-    """Waits until no thread that is to be blocked has run for 50 ms; for ten seconds at most.
-
-    A thread that still wants the GIL runs every 5 ms to ask for it.
-    """
+def to_be_blocked(threads):
+    """The threads that are to be blocked; one that still wants the GIL runs every 5 ms to ask."""
     busy = {"native", "python", "blocked-loop"}
-    tids = [
+    return [
         each.thread.native_id
         for each in threads
         if each.name not in busy and not each.name.startswith("gil")
     ]
-    before = None
-    for _ in range(200):
-        turns = [schedstat(tid)[2] for tid in tids]
-        if turns == before:
-            return
-        before = turns
-        time.sleep(0.05)
-    raise TimeoutError("not all threads came to where they should be")
 
 
 def main(mode, seconds):
@@ -256,7 +247,7 @@ def main(mode, seconds):
     threads, keep = {"waits": waits, "more": more_waits, "gil": gil, "python": python}[mode]()
     for each in threads:
         each.thread.start()
-    wait_until_settled(threads)
+    wait_until_settled(lambda: to_be_blocked(threads))
     for each in threads:
         each.start_measuring()
     print(json.dumps({"threads": {each.name: each.thread.native_id for each in threads}}))

@@ -13,6 +13,8 @@ import signal
 import threading
 import time
 
+from settled import wait_until_settled
+
 FOREVER = 3600.0
 LONG = 500.0
 
@@ -219,26 +221,6 @@ def start(function, name):
     return thread
 
 
-def run_counts(tids):
-    counts = []
-    for tid in tids:
-        with open("/proc/self/task/%d/schedstat" % tid) as file:
-            counts.append(int(file.read().split()[2]))
-    return counts
-
-
-def wait_until_settled(tids):
-    """Waits until no thread has run for 50 ms; for ten seconds at most."""
-    before = None
-    for _ in range(200):
-        counts = run_counts(tids)
-        if counts == before:
-            return
-        before = counts
-        time.sleep(0.05)
-    raise TimeoutError("not all threads came to where they should be")
-
-
 HOLDERS = [hold_lock, hold_rlock, hold_two, hold_bounded, hold_condition, hold_by_call, hold_by_try]
 
 #: What waits, the kind, the object, whether for a limited time, and who holds it.
@@ -276,7 +258,7 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 future = executor.submit(time.sleep, FOREVER)
 sleeper = start(lambda: time.sleep(FOREVER), "sleeper")
 holders = [start(holder, holder.__name__) for holder in HOLDERS + [account.keep]]
-wait_until_settled([thread.native_id for thread in holders])
+wait_until_settled(lambda: [thread.native_id for thread in holders])
 truth = {}
 threads = []
 for waiter, kind, awaited, timed, owner in WAITS:
@@ -292,7 +274,7 @@ for waiter, kind, awaited, timed, owner in WAITS:
         "owner": owner if owner is None or isinstance(owner, str) else owner.__name__,
         "owner_line": first_line(owner) if callable(owner) else None,
     }
-wait_until_settled([thread.native_id for thread in threads])
+wait_until_settled(lambda: [thread.native_id for thread in threads])
 print(json.dumps({"waits": truth}))
 print("ready", flush=True)
 signal.sigtimedwait({signal.SIGTERM}, 120)

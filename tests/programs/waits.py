@@ -20,6 +20,8 @@ import tempfile
 import threading
 import time
 
+from settled import wait_until_settled
+
 SLEEPS = ["clock_nanosleep", "select", "pselect6"]
 POLLS = ["poll", "ppoll"]
 SELECTS = ["select", "pselect6"]
@@ -87,26 +89,6 @@ def poll(number):
     poller = select.poll()
     poller.register(number)
     poller.poll()
-
-
-def run_counts(tids):
-    counts = []
-    for tid in tids:
-        with open("/proc/self/task/%d/schedstat" % tid) as file:
-            counts.append(int(file.read().split()[2]))
-    return counts
-
-
-def wait_until_settled(tids):
-    """Waits until no thread has run for 50 ms; for ten seconds at most."""
-    before = None
-    for _ in range(200):
-        counts = run_counts(tids)
-        if counts == before:
-            return
-        before = counts
-        time.sleep(0.05)
-    raise TimeoutError("not all threads came to where they should be")
 
 
 # Before there is anything else that it would inherit.
@@ -237,7 +219,7 @@ for name, (wait, truth) in WAITS.items():
     thread = threading.Thread(target=wait, name=name, daemon=True)
     thread.start()
     said[name] = dict(truth, tid=thread.native_id)
-wait_until_settled([truth["tid"] for truth in said.values()])
+wait_until_settled(lambda: [truth["tid"] for truth in said.values()])
 os.unlink(locked.name)
 os.unlink(ranged.name)
 os.rmdir(folder)
