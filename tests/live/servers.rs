@@ -11,9 +11,10 @@ use super::pythons::{self, Python};
 const PACKAGES: [&str; 5] = ["uvicorn", "fastapi", "aiohttp", "uvloop", "requests"];
 
 /// The paths that block the loop, each with the cause.
-const BLOCKING: [(&str, &str); 5] = [
+const BLOCKING: [(&str, &str); 6] = [
     ("fetches", "network"),
     ("sleeps", "sleep"),
+    ("naps", "sleep"),
     ("queries", "native"),
     ("spawns", "child"),
     ("computes", "python"),
@@ -83,7 +84,7 @@ fn a_handler_that_blocks_is_named_and_a_healthy_one_is_not() {
     for framework in ["fastapi", "aiohttp"] {
         for kind in ["asyncio", "uvloop"] {
             let found = wrong_with(&python, framework, kind);
-            say(&format!("{framework} on {kind}: 6 paths, {} mistakes", found.len()));
+            say(&format!("{framework} on {kind}: 7 paths, {} mistakes", found.len()));
             wrong.extend(found);
         }
     }

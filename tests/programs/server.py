@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
@@ -56,6 +57,12 @@ async def sleeps():
     return {}
 
 
+async def naps():
+    """Blocks for less than the threshold."""
+    time.sleep(0.025)
+    return {}
+
+
 async def queries():
     with sqlite3.connect(":memory:") as database:
         return {"count": database.execute(ROWS).fetchone()}
@@ -74,7 +81,7 @@ async def computes():
     return {"total": total(3_000_000)}
 
 
-HANDLERS = [healthy, fetches, sleeps, queries, spawns, computes]
+HANDLERS = [healthy, fetches, sleeps, naps, queries, spawns, computes]
 
 
 def listener():
@@ -89,13 +96,14 @@ def serve_fastapi(server, loop):
     import uvicorn
     from fastapi import FastAPI
 
-    app = FastAPI()
+    @asynccontextmanager
+    async def lifespan(_):
+        print("ready", flush=True)
+        yield
+
+    app = FastAPI(lifespan=lifespan)
     for handler in HANDLERS:
         app.get(f"/{handler.__name__}")(handler)
-
-    @app.on_event("startup")
-    async def started():
-        print("ready", flush=True)
 
     config = uvicorn.Config(app, loop=loop, log_level="warning")
     uvicorn.Server(config).run(sockets=[server])
