@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::values::{parse_duration, parse_rate};
+use super::values::{parse_duration, parse_pid, parse_rate};
 use crate::output::StackOptions;
 use crate::session::Options;
 
@@ -39,9 +39,9 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Target {
     /// Process to attach to
-    #[arg(short, long, value_name = "PID", conflicts_with = "launch")]
+    #[arg(short, long, value_name = "PID", conflicts_with = "launch", value_parser = parse_pid)]
     pub pid: Option<i32>,
-    /// Command to run and observe; it is ended when the duration is over
+    /// Command to run and observe; it is ended afterwards
     #[arg(last = true, value_name = "CMD")]
     pub launch: Vec<OsString>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Sampling {
     /// Samples a second: a number, 1k, or max
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
     pub rate: f64,
-    /// How long: 30, 30s, 5m
+    /// How long: 30, 100ms, 5m
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// From which length on a step of an event loop blocks it
@@ -70,6 +70,7 @@ impl Sampling {
             duration: self.duration,
             threshold: self.threshold,
             blocking: self.blocking,
+            launched: false,
         }
     }
 }
@@ -141,7 +142,7 @@ pub(super) enum StackFormat {
 #[derive(Debug, Args)]
 pub(super) struct Record {
     /// Process to attach to
-    #[arg(value_name = "PID", conflicts_with_all = ["pid", "launch"])]
+    #[arg(value_name = "PID", conflicts_with_all = ["pid", "launch"], value_parser = parse_pid)]
     pub positional: Option<i32>,
     #[command(flatten)]
     pub target: Target,
@@ -194,6 +195,9 @@ pub(super) struct Report {
     /// File to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Show all findings, not the three gravest alone
+    #[arg(long)]
+    pub all: bool,
     /// Exit with 3 when there is a finding at least this severe
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<FailOn>,
@@ -224,7 +228,7 @@ pub(super) struct Export {
 #[derive(Debug, Args)]
 pub(super) struct Dump {
     /// Process to attach to
-    #[arg(value_name = "PID", conflicts_with_all = ["pid", "launch"])]
+    #[arg(value_name = "PID", conflicts_with_all = ["pid", "launch"], value_parser = parse_pid)]
     pub positional: Option<i32>,
     #[command(flatten)]
     pub target: Target,
@@ -257,7 +261,7 @@ pub(super) struct Ps {
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// Process that is to be looked at
-    #[arg(value_name = "PID")]
+    #[arg(value_name = "PID", value_parser = parse_pid)]
     pub pid: Option<i32>,
     /// For scripts: an array of checks
     #[arg(long)]

@@ -15,6 +15,8 @@ use crate::target::{Launched, Process};
 
 /// How long a command that was started may take to become a Python.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a process that runs may take to have an interpreter.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How often that is looked at.
 const START_POLL: Duration = Duration::from_millis(2);
 /// How long a command that was asked to end may take.
@@ -72,11 +74,12 @@ impl<'c> Attached<'c> {
     ) -> Result<Self, Failure> {
         match subject {
             Subject::Pid(pid) => {
-                let session = Session::attach(Process::open(*pid)?, catalog, options)?;
+                let session = attach_while_starting(*pid, catalog, options)?;
                 Ok(Self { session, launched: None })
             }
             Subject::Launch(command) => {
                 let mut launched = Launched::start(command)?;
+                let options = Options { launched: true, ..options };
                 match attach_when_ready(&mut launched, catalog, options, stop) {
                     Ok(session) => Ok(Self { session, launched: Some(launched) }),
                     Err(failure) => {
@@ -107,6 +110,28 @@ impl Drop for Attached<'_> {
         if let Some(launched) = &mut self.launched {
             end(launched);
         }
+    }
+}
+
+/// Attaches to a process; where its interpreter is not there yet, or no more, that may be a matter of
+/// milliseconds.
+fn attach_while_starting<'c>(
+    pid: i32,
+    catalog: &'c Catalog,
+    options: Options,
+) -> Result<Session<'c>, Failure> {
+    let started = Instant::now();
+    loop {
+        let failure = match Session::attach(Process::open(pid)?, catalog, options) {
+            Ok(session) => return Ok(session),
+            Err(failure) => failure,
+        };
+        let passes =
+            matches!(failure, AttachError::Interpreter { .. } | AttachError::NoThread { .. });
+        if !passes || started.elapsed() > PATIENCE {
+            return Err(failure.into());
+        }
+        std::thread::sleep(START_POLL);
     }
 }
 

@@ -14,8 +14,11 @@ use crate::target::{Check, Process, checks};
 
 pub(super) fn run(options: &Doctor) -> Result<ExitCode, Failure> {
     let mut found = checks(options.pid);
+    let mut code = None;
     if let Some(pid) = options.pid {
-        found.push(interpreter(pid));
+        let (check, failed) = interpreter(pid);
+        found.push(check);
+        code = failed;
     }
     let healthy = found.iter().all(|check| check.ok);
     Document::Stdout.write(|out| {
@@ -40,33 +43,29 @@ pub(super) fn run(options: &Doctor) -> Result<ExitCode, Failure> {
         }
         Ok(())
     })?;
-    Ok(ExitCode::from(u8::from(!healthy)))
+    Ok(ExitCode::from(code.unwrap_or(u8::from(!healthy))))
 }
 
-/// Whether the interpreter of a process can be read.
-fn interpreter(pid: Pid) -> Check {
+/// Whether the interpreter of a process can be read, and the exit code that says why not.
+fn interpreter(pid: Pid) -> (Check, Option<u8>) {
     let version = Process::open(pid)
         .map_err(Failure::from)
         .and_then(|process| ProcessSampler::attach(process, false).map_err(Failure::from))
         .map(|sampler| sampler.version());
+    let check = |ok, detail, fix| Check { name: "interpreter", ok, detail, fix };
     match version {
-        Ok(version) if is_legacy(version) => Check {
-            name: "interpreter",
-            ok: true,
-            detail: format!("CPython {version}: stacks and the kernel's causes, no GIL, no loops"),
-            fix: None,
-        },
-        Ok(version) => Check {
-            name: "interpreter",
-            ok: true,
-            detail: format!("CPython {version}, threads, stacks, GIL and event loops can be read"),
-            fix: None,
-        },
-        Err(failure) => Check {
-            name: "interpreter",
-            ok: false,
-            detail: format!("{:#}", failure.error),
-            fix: failure.hint,
-        },
+        Ok(version) if is_legacy(version) => {
+            let detail =
+                format!("CPython {version}: stacks and the kernel's causes, no GIL, no loops");
+            (check(true, detail, None), None)
+        }
+        Ok(version) => {
+            let detail =
+                format!("CPython {version}, threads, stacks, GIL and event loops can be read");
+            (check(true, detail, None), None)
+        }
+        Err(failure) => {
+            (check(false, format!("{:#}", failure.error), failure.hint), Some(failure.code))
+        }
     }
 }

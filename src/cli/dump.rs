@@ -17,14 +17,21 @@ pub(super) fn run(options: &Dump) -> Result<ExitCode, Failure> {
     let sampling =
         Options { threshold: options.threshold, blocking: options.blocking, ..Options::default() };
     let mut attached = Attached::new(&subject, &catalog, sampling, &stop)?;
-    let snapshot = match options.tasks {
+    let mut snapshot = match options.tasks {
         true => attached.session.snapshot_of_tasks()?,
         false => attached.session.snapshot(),
     };
+    if !options.json && !options.tasks {
+        // That they wait for each other is worth a look at any time; that they cannot be read is
+        // not what was asked.
+        let _ = attached.session.add_tasks(&mut snapshot);
+    }
     Document::Stdout.write(|out| match (options.json, &snapshot.tasks) {
         (true, _) => dump_json(out, &snapshot),
-        (false, Some(tasks)) => tasks_text(out, &snapshot, tasks, options.full_filenames),
-        (false, None) => dump_text(out, &snapshot, options.full_filenames),
+        (false, Some(tasks)) if options.tasks => {
+            tasks_text(out, &snapshot, tasks, options.full_filenames)
+        }
+        (false, _) => dump_text(out, &snapshot, options.full_filenames),
     })?;
     Ok(attached.finish(Ending::Asked))
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::{Export, StackFormat};
 use super::catalogue;
 use super::failure::Failure;
-use super::files::{Document, open};
+use super::files::{Document, open, refuse_own_input};
 use super::tell;
 use crate::catalog::Catalog;
 use crate::diagnose::diagnose;
@@ -17,6 +17,7 @@ use crate::profile::{Profile, read_recording};
 const WIDEST_TITLE: usize = 70;
 
 pub(super) fn run(options: &Export) -> Result<ExitCode, Failure> {
+    refuse_own_input(&options.recording, options.output.as_deref())?;
     let recording = read_recording(open(&options.recording)?)?;
     if let Some(note) = &recording.note {
         tell(&format!("note: {note}"));

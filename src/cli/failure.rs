@@ -2,6 +2,8 @@
 
 use std::io;
 
+use clap::error::ContextKind;
+
 use crate::catalog::CatalogError;
 use crate::profile::RecordingError;
 use crate::python::{Layout, LayoutError, LocateError};
@@ -37,6 +39,12 @@ impl Failure {
         Self { error: anyhow::Error::msg(message.into()), hint: Some(hint.into()), code: USAGE }
     }
 
+    /// Somebody else's failure, with a hint of ours.
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
     fn new(error: impl Into<anyhow::Error>, hint: Option<String>, code: u8) -> Self {
         Self { error: error.into(), hint, code }
     }
@@ -53,6 +61,7 @@ impl From<OpenError> for Failure {
         let code = match error {
             OpenError::NoSuchProcess { .. } | OpenError::Zombie { .. } => NO_PROCESS,
             OpenError::Permission { .. } => PERMISSION,
+            OpenError::NoMemory { .. } => NOT_PYTHON,
             _ => ERROR,
         };
         let hint = error.hint();
@@ -110,7 +119,9 @@ plain!(CatalogError, RecordingError, SessionError, io::Error);
 
 /// The parser's message, in one line.
 impl From<clap::Error> for Failure {
-    fn from(error: clap::Error) -> Self {
+    fn from(mut error: clap::Error) -> Self {
+        // It would have an option that does not exist passed on after `--`, where a command begins.
+        error.remove(ContextKind::Suggested);
         let text = error.to_string();
         let message: Vec<&str> = text
             .lines()

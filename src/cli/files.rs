@@ -37,13 +37,15 @@ impl Document {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
+        let context = || format!("cannot write {}", path.display());
+        std::fs::metadata(folder).with_context(context)?;
         let file = tempfile::Builder::new()
             .prefix(".pyconc-")
             .permissions(Permissions::from_mode(MODE))
             .tempfile_in(folder)
             // Without the temporary name, which means nothing to the user.
             .map_err(|error| io::Error::from(error.kind()))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .with_context(context)?;
         Ok(Self::File(file, path.to_owned()))
     }
 
@@ -88,9 +90,17 @@ impl Document {
 
 /// Opens a recording's file, which grows in place, so that a crash leaves what was recorded. What
 /// is in it stays until [`begin_recording`]: who has nothing to record must not lose it.
-pub(super) fn open_recording(path: &Path) -> Result<File, Failure> {
+pub(super) fn open_recording(path: &Path) -> Result<NewFile, Failure> {
     refuse_folder(path)?;
-    create_in_place(path)
+    let is_new = std::fs::symlink_metadata(path).is_err();
+    Ok(NewFile { file: create_in_place(path)?, is_new })
+}
+
+/// A recording's file.
+pub(super) struct NewFile {
+    pub file: File,
+    /// Whether there was none before.
+    pub is_new: bool,
 }
 
 /// Empties the file for a recording that begins.
@@ -106,9 +116,28 @@ fn create_in_place(path: &Path) -> Result<File, Failure> {
     Ok(opened.with_context(|| format!("cannot write {}", path.display()))?)
 }
 
-/// Opens a file for reading.
+/// Opens a recording for reading.
 pub(super) fn open(path: &Path) -> Result<File, Failure> {
-    Ok(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
+    let refused = |error: io::Error| {
+        let failure = anyhow::Error::from(error).context(format!("cannot open {}", path.display()));
+        Failure::from(failure).with_hint("it takes a recording's file, or the number of a process")
+    };
+    if path.is_dir() {
+        return Err(refused(io::ErrorKind::IsADirectory.into()));
+    }
+    File::open(path).map_err(refused)
+}
+
+/// Refuses to write onto what is to be read.
+pub(super) fn refuse_own_input(input: &Path, output: Option<&Path>) -> Result<(), Failure> {
+    let is_same = |output: &Path| matches!((input.canonicalize(), output.canonicalize()), (Ok(one), Ok(other)) if one == other);
+    match output.filter(|output| is_same(output)) {
+        None => Ok(()),
+        Some(output) => Err(Failure::usage(
+            format!("{} is the recording itself", output.display()),
+            "name another file to write",
+        )),
+    }
 }
 
 fn refuse_folder(path: &Path) -> Result<(), Failure> {

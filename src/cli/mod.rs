@@ -70,9 +70,36 @@ fn is_help(error: &clap::Error) -> bool {
 #[must_use]
 pub fn explain(failure: &Failure) -> ExitCode {
     // A message may hold words of the target.
-    tell(&format!("error: {}", sanitise(&format!("{:#}", failure.error), WIDEST)));
+    tell(&format!("error: {}", sanitise(&message(&failure.error), WIDEST)));
     if let Some(hint) = &failure.hint {
         tell(&format!("hint: {hint}"));
     }
     ExitCode::from(failure.code)
+}
+
+/// An error with its causes, but for those that the error before them names already.
+fn message(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !parts.last().is_some_and(|before| before.ends_with(&cause)) {
+            parts.push(cause);
+        }
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::message;
+
+    #[test]
+    fn a_cause_is_named_once() {
+        let inner = || std::io::Error::other("it is full");
+        let told = anyhow::Error::from(inner()).context("writing x: it is full");
+        assert_eq!(message(&told), "writing x: it is full");
+        let plain: anyhow::Result<()> = Err(inner()).context("writing x");
+        assert_eq!(message(&plain.unwrap_err()), "writing x: it is full");
+    }
 }

@@ -1,6 +1,5 @@
 //! `pyconc record`.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +10,7 @@ use super::attach::{Attached, Subject, stop_flag};
 use super::catalogue;
 use super::export::{format_of, write_stacks};
 use super::failure::Failure;
-use super::files::{Document, begin_recording, open_recording};
+use super::files::{Document, NewFile, begin_recording, open_recording};
 use super::observe::{RecordingFile, describe, observe};
 use super::tell;
 use crate::output::quality_line;
@@ -22,7 +21,8 @@ pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
     let stop = stop_flag()?;
     let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
     let mut sink = Sink::open(options)?;
-    let mut attached = Attached::new(&subject, &catalog, options.sampling.options(), &stop)?;
+    let attached = Attached::new(&subject, &catalog, options.sampling.options(), &stop);
+    let mut attached = attached.inspect_err(|_| sink.discard())?;
     let writer = sink.begin(&attached.session.profile().meta)?;
     let ending = observe(&mut attached, options.sampling.duration, writer, &stop)?;
     let profile = attached.session.profile();
@@ -51,7 +51,7 @@ pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
 enum Sink {
     /// Into a recording that grows block by block. The path is only known beforehand when the
     /// user gave it, and then the file is open already.
-    Recording(Option<PathBuf>, Option<File>),
+    Recording(Option<PathBuf>, Option<NewFile>),
     /// Into a document at the end.
     Stacks(StackFormat, Document),
 }
@@ -65,8 +65,24 @@ impl Sink {
         if format != StackFormat::Pyconc {
             return Ok(Self::Stacks(format, Document::create(path)?));
         }
+        if path == Some(Path::new("-")) {
+            return Err(Failure::usage(
+                "a recording cannot go to standard output",
+                "name a file, or choose -f folded or -f flamegraph",
+            ));
+        }
         let file = path.map(open_recording).transpose()?;
         Ok(Self::Recording(path.map(Path::to_owned), file))
+    }
+
+    /// Takes back what was made for a recording that does not come about.
+    fn discard(&mut self) {
+        if let Self::Recording(Some(path), Some(file)) = self
+            && file.is_new
+        {
+            // Nobody has lost anything when it stays.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// Begins the recording.
@@ -77,7 +93,7 @@ impl Sink {
             Some(file) => file,
             None => open_recording(&path)?,
         };
-        let writer = begin_recording(file)
+        let writer = begin_recording(file.file)
             .and_then(|file| RecordingWriter::create(file, meta))
             .with_context(|| format!("writing {}", path.display()))?;
         Ok(Some(RecordingFile { writer, path }))

@@ -8,7 +8,7 @@ use super::args::{FailOn, Report, ReportFormat};
 use super::attach::{Attached, Subject, stop_flag};
 use super::catalogue;
 use super::failure::Failure;
-use super::files::{Document, open};
+use super::files::{Document, open, refuse_own_input};
 use super::observe::observe;
 use super::tell;
 use crate::catalog::Catalog;
@@ -22,9 +22,13 @@ const DEFAULT_LENGTH: std::time::Duration = std::time::Duration::from_secs(10);
 const FINDINGS: u8 = 3;
 
 pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
+    let subject = subject(options)?;
+    if let Ok(file) = &subject {
+        refuse_own_input(file, options.output.as_deref())?;
+    }
     let document = Document::create(options.output.as_deref())?;
     let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
-    let (profile, code) = match subject(options)? {
+    let (profile, code) = match subject {
         Ok(file) => (read(&file)?, ExitCode::SUCCESS),
         Err(subject) => watch(options, &subject, &catalog)?,
     };
@@ -34,6 +38,10 @@ pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
         ReportFormat::Text => report_text(out, &profile, &diagnosis, &text),
         ReportFormat::Json => report_json(out, &profile, &diagnosis),
     })?;
+    if options.fail_on.is_some() && profile.quality.samples == 0 {
+        let nothing = anyhow::anyhow!("there is no sample: nothing could be judged");
+        return Err(Failure::from(nothing).with_hint("record for longer, while it works"));
+    }
     Ok(if fails(options.fail_on, &diagnosis) { ExitCode::from(FINDINGS) } else { code })
 }
 
@@ -87,6 +95,7 @@ fn text_options(options: &Report, document: &Document) -> TextOptions {
             .filter(|_| terminal)
             .map_or(80, |(width, _)| width.into()),
         colour: terminal && !no_color,
+        findings: if options.all { usize::MAX } else { TextOptions::default().findings },
         // A terminal whose locale does not promise UTF-8 gets ASCII; a file gets UTF-8.
         unicode: !terminal
             || locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8")),

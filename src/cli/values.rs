@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// The number of a process.
+pub(super) fn parse_pid(text: &str) -> Result<i32, String> {
+    let parsed = text.parse().ok().filter(|pid| *pid > 0);
+    parsed.ok_or_else(|| "not the number of a process; `pyconc ps` lists them".to_owned())
+}
+
 /// Samples a second: `100`, `1k`, `max` (0).
 pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     if text == "max" {
@@ -13,7 +19,7 @@ pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     };
     match digits.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate * factor <= 1e6 => Ok(rate * factor),
-        _ => Err("a number of samples a second between 0 and 1000k, or max".to_owned()),
+        _ => Err("a number of samples a second above 0, at most 1000k, or max".to_owned()),
     }
 }
 
@@ -32,7 +38,15 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{parse_duration, parse_rate};
+    use super::{parse_duration, parse_pid, parse_rate};
+
+    #[test]
+    fn numbers_of_processes() {
+        assert_eq!(parse_pid("1234"), Ok(1234));
+        for wrong in ["0", "-1", "", "x", "99999999999"] {
+            assert!(parse_pid(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn rates() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::{AwaitKind, LoopKind, Relation, TaskState, Tid};
 use crate::profile::Profile;
 
-use super::findings::Finding;
+use super::findings::{FEWEST_LOOKS, Finding};
 use super::site::{Site, innermost_user, lines};
 use super::words::{counted, ratio, rounded, seconds};
 
@@ -22,6 +22,8 @@ pub struct TaskMeasures {
     pub failed_looks: u64,
     /// The time between the first and the last.
     pub seconds: f64,
+    /// The tasks at the first look.
+    pub first: u64,
     /// The tasks at the last look.
     pub last: u64,
     /// The tasks at the look that saw most.
@@ -123,6 +125,9 @@ const LINTS: [(&str, f64); 16] = [
     ("unclosed-client", 4.0),
 ];
 
+/// Those that need several looks, which are rare where tasks are many.
+const GROWTHS: [&str; 3] = ["queue-growing", "task-leak", "unclosed-client"];
+
 /// CPython keeps the requests to cancel a task from this version on.
 const KEEPS_CANCELLATIONS: (u32, u32) = (3, 11);
 
@@ -140,6 +145,7 @@ pub(super) fn tasks(profile: &Profile, findings: &[Finding]) -> TaskMeasures {
         looks: tasks.looks,
         failed_looks: tasks.failed,
         seconds: rounded(tasks.seconds()),
+        first: tasks.at_first,
         last: tasks.tasks,
         most: tasks.most,
         mean: rounded(ratio(tasks.sum as f64, tasks.looks as f64)),
@@ -158,6 +164,10 @@ fn lints(profile: &Profile, findings: &[Finding]) -> Vec<Lint> {
         } else if id == "cancel-swallowed" && version(&profile.meta.python) < KEEPS_CANCELLATIONS {
             let why = "CPython keeps no requests to cancel before 3.11";
             (LintVerdict::Unknown, why.to_owned())
+        } else if GROWTHS.contains(&id) && profile.tasks.looks < FEWEST_LOOKS as u64 {
+            let looks = counted(profile.tasks.looks, "look");
+            let why = format!("{looks} in {}, {FEWEST_LOOKS} are needed", seconds(looked));
+            (LintVerdict::TooEarly, why)
         } else if looked < needed {
             let why = format!("looked for {}, {} are needed", seconds(looked), seconds(needed));
             (LintVerdict::TooEarly, why)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::escape;
 use super::locks::{deadlock_json, draw, wait_json};
 use super::page::wrapped;
-use super::tasks::add_tasks;
+use super::tasks::{add_tasks, task_deadlocks};
 use super::waits::{details_json, details_words};
 use crate::diagnose::locks::{owner_words, wait_words};
 use crate::diagnose::words::{counted, seconds};
@@ -28,7 +28,14 @@ const CONTINUED: &str = "     ";
 pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool) -> io::Result<()> {
     let meta = &snapshot.meta;
     writeln!(out, "Process {}: {}", meta.pid, sanitise(&meta.command.join(" ")))?;
-    writeln!(out, "Python {}, {} threads", meta.python, snapshot.threads.len())?;
+    let tasks = snapshot.tasks.as_ref().map_or(0, |tasks| tasks.tasks.len() as u64);
+    let tasks = match tasks {
+        0 => String::new(),
+        tasks => format!(", {} of asyncio (dump --tasks)", counted(tasks, "task")),
+    };
+    let threads = counted(snapshot.threads.len() as u64, "thread");
+    writeln!(out, "Python {}, {threads}{tasks}", meta.python)?;
+    task_deadlocks(out, snapshot)?;
     for deadlock in &snapshot.deadlocks {
         writeln!(out)?;
         draw(out, snapshot, deadlock)?;

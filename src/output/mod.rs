@@ -3,6 +3,7 @@
 mod bar;
 mod dump;
 mod escape;
+mod findings;
 mod flamegraph;
 mod folded;
 mod json;

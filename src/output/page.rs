@@ -15,11 +15,13 @@ pub struct TextOptions {
     pub colour: bool,
     /// Whether the terminal shows more than ASCII.
     pub unicode: bool,
+    /// How many findings are shown.
+    pub findings: usize,
 }
 
 impl Default for TextOptions {
     fn default() -> Self {
-        Self { width: 80, colour: false, unicode: true }
+        Self { width: 80, colour: false, unicode: true, findings: 3 }
     }
 }
 

@@ -8,7 +8,7 @@ use super::escape::{columns, cut, sanitise};
 use super::task_tree::{Mark, Node, trees};
 use crate::diagnose::words::counted;
 use crate::model::{
-    Awaited, EventLoopInfo, Job, LoopKind, Nanos, Plight, Task, TaskCircle, TaskState, Tasks,
+    Awaited, EventLoopInfo, Job, LoopKind, Nanos, Origin, Plight, Task, TaskState, Tasks,
     UNTOLD_DEADLINE,
 };
 use crate::profile::Snapshot;
@@ -44,6 +44,7 @@ pub fn tasks_text(
     let members = deadlocks.iter().flat_map(|deadlock| &deadlock.members);
     let mut stuck: Vec<u32> = members.map(|(index, _)| *index).collect();
     stuck.sort_unstable();
+    task_deadlocks(out, snapshot)?;
     let page = Page { snapshot, tasks, stuck: &stuck, full_filenames };
     for (index, roots) in trees(tasks, &stuck).into_iter().enumerate() {
         match tasks.loops.get(index) {
@@ -55,14 +56,43 @@ pub fn tasks_text(
             page.write(out, root, 2)?;
         }
     }
-    for deadlock in deadlocks {
-        page.deadlock(out, deadlock)?;
-    }
     if tasks.missed > 0 {
         writeln!(out, "\n{} tasks ended or changed while they were read", tasks.missed)?;
     }
     if tasks.truncated {
         writeln!(out, "\nThere are more tasks than are read")?;
+    }
+    Ok(())
+}
+
+/// Writes the tasks that wait for each other: who for whom, and at which line.
+///
+/// # Errors
+/// When `out` fails.
+pub(super) fn task_deadlocks(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
+    let task = |index: u32| snapshot.tasks.as_ref().and_then(|tasks| tasks.get(index));
+    let name = |index| task(index).map_or_else(String::new, |task| sanitise(&task.name, 24));
+    let place = |index| {
+        let mut lines = snapshot.tables.lines_of(task(index)?.chain);
+        let (function, line) = lines.find(|(function, _)| Origin::of(function) == Origin::User)?;
+        let file = function.file.rsplit('/').next().unwrap_or_default();
+        Some(sanitise(&format!("at {file}:{line}"), 40))
+    };
+    for deadlock in &snapshot.task_deadlocks {
+        let end = if deadlock.expires { "until a time limit ends it" } else { "nothing ends it" };
+        writeln!(out, "\nDEADLOCK of {} tasks, {end}:", deadlock.members.len())?;
+        let others = deadlock.members.iter().cycle().skip(1);
+        for ((index, lock), (other, _)) in deadlock.members.iter().zip(others) {
+            let other = name(*other);
+            let waits = match lock {
+                Some(_) => format!("waits for a lock that {other} holds"),
+                None => format!("waits for {other}"),
+            };
+            let parts: Vec<_> = std::iter::once(waits).chain(place(*index)).collect();
+            let mut line = format!("  {}", name(*index));
+            fill(&mut line, &parts, ", ", 6);
+            writeln!(out, "{line}")?;
+        }
     }
     Ok(())
 }
@@ -109,24 +139,6 @@ impl Page<'_> {
         let mut text = format!("{head}:");
         fill(&mut text, &parts, ", ", 4);
         text
-    }
-
-    /// `worker-1 waits for a lock that worker-2 holds`, for each member.
-    fn deadlock(&self, out: &mut dyn Write, deadlock: &TaskCircle) -> io::Result<()> {
-        let end = if deadlock.expires { "until a time limit ends it" } else { "nothing ends it" };
-        writeln!(out, "\nDEADLOCK of {} tasks, {end}:", deadlock.members.len())?;
-        let name = |index: u32| {
-            self.tasks.get(index).map_or_else(String::new, |task| sanitise(&task.name, 24))
-        };
-        let others = deadlock.members.iter().cycle().skip(1);
-        for ((index, lock), (other, _)) in deadlock.members.iter().zip(others) {
-            let (own, other) = (name(*index), name(*other));
-            match lock {
-                Some(_) => writeln!(out, "  {own} waits for a lock that {other} holds")?,
-                None => writeln!(out, "  {own} waits for {other}")?,
-            }
-        }
-        Ok(())
     }
 
     fn write(&self, out: &mut dyn Write, node: &Node, indent: usize) -> io::Result<()> {

@@ -5,14 +5,15 @@ use std::io::{self, Write};
 
 use crossterm::style::Color;
 
-use crate::diagnose::words::{percent, ratio};
+use crate::diagnose::words::{counted, percent, ratio, seconds};
 use crate::diagnose::{
-    Diagnosis, Finding, Gain, GilWait, Recommendation, Severity, Site, ThreadMeasures, Verdict,
+    Diagnosis, Gain, GilWait, LintVerdict, Recommendation, ThreadMeasures, Verdict,
 };
 use crate::model::{Cause, Tag, Tid};
 use crate::profile::Profile;
 
 use super::bar::bar;
+use super::findings::findings;
 use super::page::{Look, Page, Piece, TextOptions};
 use super::quality::quality_line;
 
@@ -24,9 +25,6 @@ const GIL_THREADS: usize = 5;
 
 /// How many causes are shown.
 const CAUSES: usize = 6;
-
-/// How many findings are shown.
-const FINDINGS: usize = 3;
 
 /// Writes the report as text.
 ///
@@ -46,13 +44,18 @@ pub fn report_text(
     shares(page, &diagnosis.threads)?;
     page.empty()?;
     threads(page, &diagnosis.threads)?;
+    tasks(page, diagnosis)?;
     page.empty()?;
     if diagnosis.findings.iter().any(|finding| finding.id == "gil-contention") {
         gil_matrix(page, diagnosis)?;
     }
-    findings(page, &diagnosis.findings)?;
+    findings(page, &diagnosis.findings, profile.quality.elapsed.seconds())?;
     recommendation(page, &diagnosis.recommendation)?;
     page.empty()?;
+    if profile.end.is_some() {
+        let length = seconds(profile.quality.elapsed.seconds());
+        page.line(&[(&format!("the process ended after {length}"), Look::Plain)])?;
+    }
     page.paragraph(("quality: ", Look::Faint), &quality_line(profile), Look::Faint)
 }
 
@@ -177,6 +180,24 @@ fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
     Ok(())
 }
 
+/// How many tasks of asyncio there are, and which lints it is too early for.
+fn tasks(page: &mut Page, diagnosis: &Diagnosis) -> io::Result<()> {
+    let tasks = &diagnosis.tasks;
+    if tasks.most == 0 {
+        return Ok(());
+    }
+    let looks = counted(tasks.looks, "look");
+    let line = format!("  tasks of asyncio: {} at last, {} at first", tasks.last, tasks.first);
+    page.line(&[(&format!("{line}; {looks}"), Look::Plain)])?;
+    let early = tasks.lints.iter().filter(|lint| lint.verdict == LintVerdict::TooEarly);
+    let early: Vec<_> = early.map(|lint| lint.id).collect();
+    if early.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{}; record for longer", early.join(", "));
+    page.paragraph(("  too early to judge: ", Look::Faint), &text, Look::Faint)
+}
+
 /// Who keeps whom from the GIL: a row for each of those that waited most, a column for each of
 /// those that had it most meanwhile.
 fn gil_matrix(page: &mut Page, diagnosis: &Diagnosis) -> io::Result<()> {
@@ -217,76 +238,6 @@ fn idle(thread: &ThreadMeasures) -> u64 {
     waiting.min(thread.samples)
 }
 
-fn findings(page: &mut Page, findings: &[Finding]) -> io::Result<()> {
-    if findings.is_empty() {
-        return Ok(());
-    }
-    page.line(&[("findings", Look::Strong)])?;
-    for finding in findings.iter().take(FINDINGS) {
-        let severity = page.cell(finding.severity.name(), 7, false);
-        let head = [
-            ("  ", Look::Plain),
-            (&*severity, Look::In(severity_colour(finding.severity))),
-            (" ", Look::Plain),
-        ];
-        let name = (finding.name.as_str(), Look::Strong);
-        let id = format!("  [{}]", finding.id);
-        page.line(&[head[0], head[1], head[2], name, (&id, Look::Faint)])?;
-        let indent = ("          ", Look::Plain);
-        if let Some(site) = &finding.site {
-            let place = place(page, site, finding.thread.as_deref());
-            page.paragraph(indent, &place, Look::In(Color::Cyan))?;
-        }
-        let story = finding.evidence.get("story").and_then(|story| story.as_array());
-        for sentence in story.into_iter().flatten().filter_map(|it| it.as_str()) {
-            page.paragraph(indent, sentence, Look::Plain)?;
-        }
-        page.paragraph(indent, &extent(finding), Look::Plain)?;
-        page.paragraph(indent, &finding.advice, Look::Plain)?;
-    }
-    if findings.len() > FINDINGS {
-        let more = format!("  and {} more; -f json has them all", findings.len() - FINDINGS);
-        page.line(&[(&more, Look::Faint)])?;
-    }
-    page.empty()
-}
-
-/// How much a finding concerns, with what it is a share and a count of.
-fn extent(finding: &Finding) -> String {
-    let text =
-        |key: &str| finding.evidence.get(key).and_then(|value| value.as_str()).unwrap_or("all");
-    let longest = finding.evidence.get("longest_seconds").and_then(serde_json::Value::as_f64);
-    let longest =
-        longest.map_or_else(String::new, |longest| format!(", the longest {longest:.2} s"));
-    let things = text("count_of");
-    let things = if finding.count == 1 { singular(things) } else { things.to_owned() };
-    format!(
-        "{} of {}; {:.1} s, {} {things}{longest}",
-        percent(finding.share),
-        text("share_of"),
-        finding.seconds,
-        finding.count,
-    )
-}
-
-/// `steps of the loop` as `step of the loop`: the first plural of a phrase is its noun.
-fn singular(phrase: &str) -> String {
-    let mut words: Vec<_> = phrase.split(' ').collect();
-    if let Some(noun) = words.iter_mut().find(|word| word.ends_with('s')) {
-        *noun = noun.trim_end_matches('s');
-    }
-    words.join(" ")
-}
-
-/// `file:line in function, thread name`, each part shortened to leave room for the others.
-fn place(page: &Page, site: &Site, thread: Option<&str>) -> String {
-    let file = page.tail(&site.file, 48);
-    let function = page.clean(&site.function, 40);
-    let thread =
-        thread.map_or_else(String::new, |name| format!(", thread {}", page.clean(name, 24)));
-    format!("{file}:{} in {function}{thread}", site.line)
-}
-
 fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Result<()> {
     let model = recommendation.model;
     let meaning = format!(": {}", model.meaning());
@@ -316,14 +267,6 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
         page.paragraph(("  check it with: ", Look::Plain), verify, Look::Strong)?;
     }
     Ok(())
-}
-
-const fn severity_colour(severity: Severity) -> Color {
-    match severity {
-        Severity::Error => Color::Red,
-        Severity::Warning => Color::Yellow,
-        Severity::Info => Color::Blue,
-    }
 }
 
 const fn tag_colour(tag: Tag) -> Color {
@@ -377,7 +320,8 @@ mod tests {
         let crowded = crowded();
         for width in [0, 1, 20, 40, 80, 120] {
             for unicode in [false, true] {
-                let text = written(&crowded, TextOptions { width, colour: false, unicode });
+                let text =
+                    written(&crowded, TextOptions { width, colour: false, unicode, findings: 3 });
                 for line in text.lines() {
                     assert!(columns(line) <= width, "{width}: {line}");
                     assert!(!line.chars().any(is_unsafe), "{line}");

@@ -60,10 +60,13 @@ impl Snapshot {
         self.waits.iter().find(|wait| wait.thread == thread)
     }
 
-    /// For how long the thread's event loop has been in its step.
+    /// For how long the thread's event loop has been in its step, as far as is known: at least for
+    /// as long as the thread has been asleep in it.
     #[must_use]
     pub fn step_length(&self, thread: &ThreadSnapshot) -> Option<Nanos> {
-        thread.step.map(|step| self.time.since(step.started))
+        let step = thread.step?;
+        let asleep = self.details.get(&thread.thread).and_then(|details| details.asleep);
+        Some(self.time.since(step.started).max(asleep.unwrap_or_default()))
     }
 
     /// The tag of a thread, as far as one moment tells: a step that is longer than the threshold

@@ -25,6 +25,8 @@ pub struct TaskProfile {
     pub last: Nanos,
     /// The most tasks at a look.
     pub most: u64,
+    /// The tasks at the first look.
+    pub at_first: u64,
     /// The tasks at the last look.
     pub tasks: u64,
     /// The tasks at each look, added up.
@@ -135,6 +137,7 @@ impl TaskProfile {
         let span = if self.looks == 0 { Nanos(0) } else { look.time.since(self.last) };
         if self.looks == 0 {
             self.first = look.time;
+            self.at_first = look.tasks;
         }
         self.looks += 1;
         self.last = look.time;

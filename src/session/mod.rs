@@ -159,11 +159,17 @@ impl<'c> Session<'c> {
                 self.cut(observer, None)?;
             }
         };
-        // What lasts has lasted longest at the end.
-        if !matches!(ending, Ending::Target(_)) {
+        // What lasts has lasted longest at the end; but what was asked to end with us ends already.
+        let lasts = match ending {
+            Ending::Target(_) => false,
+            Ending::Asked => !self.options.launched,
+            Ending::Elapsed => true,
+        };
+        if lasts {
             self.look_at_locks();
         }
-        if let Some(mut looker) = self.task_looker.take() {
+        let looker = self.task_looker.take().filter(|_| ending != Ending::Asked || lasts);
+        if let Some(mut looker) = looker {
             for look in looker.finish(&mut self.tables) {
                 self.builder.note_tasks(look);
             }
@@ -226,8 +232,17 @@ impl<'c> Session<'c> {
     /// When the tasks cannot be read.
     pub fn snapshot_of_tasks(&mut self) -> Result<Snapshot, TasksError> {
         let mut snapshot = self.snapshot();
-        let mut sampler = TaskSampler::attach(self.sampler.process())?;
         snapshot.time = monotonic_now();
+        self.add_tasks(&mut snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// Adds the tasks to a snapshot.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn add_tasks(&self, snapshot: &mut Snapshot) -> Result<(), TasksError> {
+        let mut sampler = TaskSampler::attach(self.sampler.process())?;
         let mut tasks = sampler.sample(&mut snapshot.tables)?;
         let awaits = tasks.tasks.iter_mut().filter_map(|task| task.awaits.as_mut());
         for awaits in awaits.filter(|awaits| awaits.may_have_peer()).take(MOST_PEERS) {
@@ -235,7 +250,7 @@ impl<'c> Session<'c> {
         }
         snapshot.task_deadlocks = task_deadlocks(&tasks);
         snapshot.tasks = Some(tasks);
-        Ok(snapshot)
+        Ok(())
     }
 
     /// The last sample as a snapshot.

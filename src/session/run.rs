@@ -17,6 +17,8 @@ pub struct Options {
     pub threshold: Duration,
     /// Stops the target for each sample, which makes every stack exact and the target slow.
     pub blocking: bool,
+    /// Whether the target is a command of ours: what asks us to end (a ^C) asks it, too.
+    pub launched: bool,
 }
 
 impl Default for Options {
@@ -27,6 +29,7 @@ impl Default for Options {
             // asyncio's own `slow_callback_duration`.
             threshold: Duration::from_millis(100),
             blocking: false,
+            launched: false,
         }
     }
 }

@@ -46,6 +46,12 @@ pub enum OpenError {
         /// What removes it.
         fix: String,
     },
+    /// It is none that could run Python.
+    #[error("process {pid} has no memory of its own: a kernel thread, or it is about to end")]
+    NoMemory {
+        /// The number.
+        pid: Pid,
+    },
     /// Anything else.
     #[error("cannot read process {pid}: {source}")]
     Io {
@@ -73,7 +79,7 @@ impl OpenError {
                 Some("it may have ended, or live in another pid namespace (a container)".to_owned())
             }
             Self::Permission { fix, .. } => Some(fix.clone()),
-            Self::Zombie { .. } | Self::Io { .. } => None,
+            Self::Zombie { .. } | Self::NoMemory { .. } | Self::Io { .. } => None,
         }
     }
 }
@@ -156,19 +162,22 @@ impl Process {
             return Err(OpenError::Zombie { pid });
         }
         process.start_ticks = stat.start_time;
-        process.probe_memory().map_err(failed)?;
+        if !process.probe_memory().map_err(failed)? {
+            return Err(OpenError::NoMemory { pid });
+        }
         Ok(process)
     }
 
-    /// Reads one byte that is certainly mapped, so that a missing permission shows at once.
-    fn probe_memory(&self) -> io::Result<()> {
+    /// Reads one byte that is certainly mapped, so that a missing permission shows at once; false
+    /// where nothing is mapped.
+    fn probe_memory(&self) -> io::Result<bool> {
         let maps = self.file("maps")?;
-        let mapping = maps::parse(maps).find(|mapping| mapping.readable).ok_or_else(|| {
-            io::Error::other("it has no memory of its own (a kernel thread, or about to end)")
-        })?;
+        let Some(mapping) = maps::parse(maps).find(|mapping| mapping.readable) else {
+            return Ok(false);
+        };
         let span = Span { address: Address(mapping.start), len: 1 };
         match self.memory().read(&[span], &mut [0]) {
-            Ok(()) | Err(ReadError::Unmapped) => Ok(()),
+            Ok(()) | Err(ReadError::Unmapped) => Ok(true),
             Err(ReadError::Denied) => Err(io::Error::from_raw_os_error(libc::EPERM)),
             Err(ReadError::Gone) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         }

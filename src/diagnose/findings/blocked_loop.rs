@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use crate::diagnose::event_loop::{handler, selector_stacks};
-use crate::diagnose::site::{Site, innermost_user};
+use crate::diagnose::site::{Site, innermost_user, lines};
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, ThreadId};
 use crate::profile::{Episode, ShortSteps, ThreadProfile};
@@ -132,10 +132,15 @@ impl Group {
 
 fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
     let state = case.tables().states.get(id)?;
-    let site = innermost_user(case.tables(), state.stack);
+    let handler = handler(case.tables(), selectors, state.stack);
+    // Where the step has no line of the program's, that which started the loop is not to blame.
+    let site = match handler {
+        Some(_) => innermost_user(case.tables(), state.stack),
+        None => lines(case.tables(), state.stack).next(),
+    };
     let works = matches!(state.cause, Cause::Python | Cause::Native | Cause::CpuWait | Cause::Gil);
     Some(Key {
-        handler: handler(case.tables(), selectors, state.stack).map(|line| line.id),
+        handler: handler.map(|line| line.id),
         function: site.map(|site| site.id),
         line: site.filter(|_| !works).map(|site| site.line),
         cause: state.cause,
@@ -155,10 +160,17 @@ fn finding(
     };
     let own = || states().filter(|(state, _)| state.cause == key.cause && state.note == key.note);
     let sites = own().filter_map(|(state, samples)| {
-        let line = innermost_user(case.tables(), state.stack)?;
+        let line = match key.handler {
+            Some(_) => innermost_user(case.tables(), state.stack)?,
+            None => lines(case.tables(), state.stack).next()?,
+        };
         (Some(line.id) == key.function).then(|| (line.site(), samples))
     });
     let site = heaviest(sites).into_iter().next().map(|(site, _)| site);
+    let function = key.function.and_then(|id| case.tables().functions.get(id));
+    let own_work = key.handler.is_none()
+        && matches!(key.cause, Cause::Python | Cause::Native)
+        && function.is_some_and(|function| function.module.starts_with("asyncio"));
     let probe = own().find_map(|(state, _)| case.probe(state));
     let elapsed = case.load.totals.elapsed;
     let share = ratio(group.seconds, elapsed);
@@ -197,6 +209,7 @@ fn finding(
             ("threshold_seconds", case.profile.meta.threshold.seconds().into()),
         ]),
         advice: match (loop_advice::of(kind, key.cause), probe) {
+            _ if own_work => loop_advice::OWN_WORK.to_owned(),
             (Some(own), _) => own.to_owned(),
             (None, Some(probe)) => probe.advice.clone(),
             (None, None) => loop_advice::general(key.cause).to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::locks::site_of;
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::ExecutorSight;
+use crate::model::{Cause, ExecutorSight, ThreadId};
 
 use super::{Case, Finding, Severity, evidence};
 
@@ -74,15 +74,46 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
                 ("mean_queued", rounded(queued).into()),
                 ("waiting_share", rounded(waiting).into()),
             ]),
-            advice: if starved { ADVICE } else { AT_WORK }.to_owned(),
+            advice: if starved { ADVICE } else { at_work(case, &sight.workers) }.to_owned(),
         });
     }
     found
 }
 
-const AT_WORK: &str = "The workers compute: more threads would only share the CPUs, and the GIL. \
-    Give the executor processes where the jobs are Python, submit fewer jobs, or make them smaller; \
-    and do not let an event loop wait for this executor with what is urgent.";
+/// What to do when all workers are at a job, by what they mostly do there.
+fn at_work(case: &Case, workers: &[ThreadId]) -> &'static str {
+    let samples = |holds: fn(Cause) -> bool| {
+        let own = case.rows(|row| workers.contains(&row.thread) && holds(row.state.cause));
+        own.map(|row| row.samples).sum::<u64>() as f64
+    };
+    let all = samples(|cause| cause != Cause::Parked);
+    let python = samples(|cause| matches!(cause, Cause::Python | Cause::Gil));
+    let computing = python + samples(|cause| matches!(cause, Cause::Native | Cause::CpuWait));
+    if ratio(samples(|cause| cause == Cause::Lock), all) >= 0.5 {
+        LOCKED
+    } else if ratio(computing, all) < 0.5 {
+        BUSY
+    } else if case.load.facts.gil && python > 0.5 * computing {
+        COMPUTING_IN_PYTHON
+    } else {
+        COMPUTING
+    }
+}
+
+const LOCKED: &str = "The workers mostly wait for a lock: more of them would queue for it, too. Hold \
+    it for shorter, or split what it guards.";
+
+const BUSY: &str = "All workers are at a job, and none is free for what waits: give the executor more \
+    of them (max_workers), submit fewer jobs at a time, or give what is urgent an executor of its \
+    own.";
+
+const COMPUTING_IN_PYTHON: &str = "The workers compute in Python: more threads would only share the \
+    GIL. Give the executor processes, submit fewer jobs, or make them smaller; and do not let an \
+    event loop wait for this executor with what is urgent.";
+
+const COMPUTING: &str = "The workers compute: more of them than there are CPUs would only share those. \
+    Submit fewer jobs, or make them smaller; and do not let an event loop wait for this executor \
+    with what is urgent.";
 
 const ADVICE: &str = "The workers wait and leave the CPU free: give the executor more of them \
     (max_workers), a limit of time to what they wait for, or an executor of its own to what waits \

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::FunctionId;
+use crate::model::{AwaitKind, FunctionId};
 use crate::profile::{CoroutineProfile, QueueProfile, Series};
 
 use super::task_trouble::chain;
@@ -14,13 +14,15 @@ use super::{Case, Finding, Severity, evidence};
 const ID: &str = "task-leak";
 
 /// At how many looks, and over how many seconds, the growth must show.
-const FEWEST_LOOKS: usize = 4;
+pub(crate) const FEWEST_LOOKS: usize = 3;
 const FEWEST_SECONDS: f64 = 3.0;
 /// By how many tasks, and by which part of those there were, they must become more.
 const FEWEST: f64 = 10.0;
 const LEAST_GROWTH: f64 = 0.3;
 /// Which share of those that came may have ended: a load that grows has tasks that come and go.
 const MOST_ENDED: f64 = 0.2;
+/// The same where they become more by less than that part.
+const MOST_ENDED_SLOWLY: f64 = 0.02;
 
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let mut found: Vec<_> = case.profile.tasks.coroutines.iter().collect();
@@ -32,10 +34,11 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
 }
 
 fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> Option<Finding> {
-    let (slope, seconds) = growth(&coroutine.alive)?;
+    let fast = growth(&coroutine.alive);
+    let (slope, seconds) = fast.or_else(|| growth_by(&coroutine.alive, 0.0))?;
     let (_, last) = *coroutine.alive.points().last()?;
     let ended = ratio(coroutine.ended as f64, coroutine.born as f64);
-    if ended > MOST_ENDED {
+    if ended > if fast.is_some() { MOST_ENDED } else { MOST_ENDED_SLOWLY } {
         return None;
     }
     let tasks = &case.profile.tasks;
@@ -46,11 +49,17 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
     };
     let groups = tasks.groups.iter().filter(|(group, _)| of(group.chain));
     let most = groups.max_by_key(|(group, it)| (it.tasks, *group));
+    let awaits = most.and_then(|(group, _)| group.awaits);
+    // Connections that come one by one and stay are what a server is for.
+    let connections = matches!(awaits, Some(AwaitKind::Stream | AwaitKind::Socket));
+    if fast.is_none() && connections {
+        return None;
+    }
     let site = case.tables().functions.get(function).map(Site::of);
     Some(Finding {
         id: ID,
         name: format!("{slope:.1} more tasks a second of one coroutine, and they do not end"),
-        severity: Severity::Error,
+        severity: if fast.is_some() { Severity::Error } else { Severity::Warning },
         share: rounded(ratio(f64::from(last), tasks.tasks as f64)),
         seconds: rounded(seconds),
         count: u64::from(last),
@@ -63,7 +72,7 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
             ("tasks_a_second", rounded(slope).into()),
             ("came", coroutine.born.into()),
             ("ended", coroutine.ended.into()),
-            ("awaits", json!(most.and_then(|(group, _)| group.awaits))),
+            ("awaits", json!(awaits)),
             ("parent", json!(most.and_then(|(group, _)| group.parent).map(|(by, _)| by))),
             ("chain", most.map_or(serde_json::Value::Null, |(group, _)| chain(case, group.chain))),
         ]),
@@ -74,6 +83,11 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
 /// How many more there are each second, and over how many seconds that was seen: when they become
 /// more in the second half as they do in the first, and hardly ever fewer.
 pub(super) fn growth(series: &Series) -> Option<(f64, f64)> {
+    growth_by(series, LEAST_GROWTH)
+}
+
+/// The same, by at least a part of those there were at first.
+fn growth_by(series: &Series, least: f64) -> Option<(f64, f64)> {
     let points = series.points();
     let (first, last) = (points.first()?, points.last()?);
     let seconds = last.0.since(first.0).seconds();
@@ -84,7 +98,7 @@ pub(super) fn growth(series: &Series) -> Option<(f64, f64)> {
     let middle = points.get(points.len() / 2)?;
     let later = f64::from(last.1) - f64::from(middle.1);
     let fewer = points.windows(2).filter(|pair| matches!(pair, [a, b] if b.1 < a.1)).count();
-    let grows = grown >= FEWEST.max(LEAST_GROWTH * f64::from(first.1))
+    let grows = grown >= FEWEST.max(least * f64::from(first.1))
         && later >= grown * 0.2
         && fewer * 5 <= points.len();
     grows.then(|| (ratio(grown, seconds), seconds))
@@ -127,7 +141,7 @@ const ADVICE: &str = "Each of these tasks waits for something that does not come
 
 #[cfg(test)]
 mod tests {
-    use super::growth;
+    use super::{growth, growth_by};
     use crate::model::Nanos;
     use crate::profile::Series;
 
@@ -137,6 +151,16 @@ mod tests {
             series.add(Nanos(second * Nanos::SECOND.0), *count);
         }
         growth(&series).map(|(slope, _)| slope)
+    }
+
+    #[test]
+    fn what_keeps_growing_slowly_is_told_apart() {
+        let mut series = Series::default();
+        for second in 0..5 {
+            series.add(Nanos(second * Nanos::SECOND.0), 50_000 + 20 * second as u32);
+        }
+        assert_eq!(growth(&series), None);
+        assert_eq!(growth_by(&series, 0.0), Some((20.0, 4.0)));
     }
 
     #[test]

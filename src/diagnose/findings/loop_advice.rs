@@ -12,6 +12,11 @@ pub(super) const fn of(kind: Option<LoopKind>, cause: Cause) -> Option<&'static 
     }
 }
 
+/// What to do where no line of the program's is in the step.
+pub(super) const OWN_WORK: &str = "No line of the program's own is in these steps. Many tasks and \
+    timers make them long, and so does the garbage collector, which visits all objects: look for \
+    what becomes more and more, and consider gc.freeze() after the start.";
+
 const fn trio(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::Sleep => Some("await trio.sleep(...); ruff ASYNC251 finds it in the source."),

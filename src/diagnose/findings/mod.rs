@@ -21,6 +21,8 @@ mod task_trouble;
 mod unclosed_client;
 mod unknown;
 
+pub(super) use self::growth::FEWEST_LOOKS;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;

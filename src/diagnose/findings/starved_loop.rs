@@ -104,7 +104,7 @@ fn never_yields(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Option<Fin
         task: task.map(|task| task.name.to_string()),
         evidence: evidence([
             ("share_of", "the recording's time".into()),
-            ("count_of", "the longest step".into()),
+            ("count_of", "steps, the longest".into()),
             ("cause", state.cause.name().into()),
             ("coroutine", json!(coroutine)),
             ("handler", json!(handler)),
