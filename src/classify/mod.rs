@@ -10,7 +10,8 @@ use crate::catalog::{Catalog, Matcher, Query};
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    Activity, Cause, LabelId, LockKind, StackId, State, Tables, Tag, ThreadSample, note,
+    Activity, Cause, LabelId, LockKind, StackId, State, Tables, Tag, ThreadSample, Wait, WaitKind,
+    note,
 };
 
 use self::judge::judge;
@@ -40,6 +41,7 @@ impl<'c> Classifier<'c> {
     /// What a thread did at a sample. `tables` must be the same at each call; they may have grown.
     pub fn classify(&mut self, sample: &ThreadSample, tables: &mut Tables) -> State {
         let syscall = match sample.activity {
+            Activity::Blocked(Wait { kind: WaitKind::NativeSleep, .. }) => Some(NATIVE_SLEEP),
             Activity::Blocked(wait) => (self.syscall_name)(wait.syscall),
             _ => None,
         };
@@ -69,6 +71,9 @@ impl<'c> Classifier<'c> {
         }
     }
 }
+
+/// What the catalogue calls a sleep of C code, whatever the system call.
+const NATIVE_SLEEP: &str = "usleep";
 
 /// The most stacks whose waits are remembered.
 const MOST_AWAITED: usize = 1 << 14;
@@ -112,6 +117,7 @@ mod tests {
     static CATALOG: LazyLock<Catalog> =
         LazyLock::new(|| Catalog::extended(vec![("own.toml".into(), PROBES.into())]).unwrap());
 
+    const FUTEX_NUMBER: i64 = 202;
     const FUTEX: WaitKind = WaitKind::Futex { address: 64, stack_pointer: 32, shared: false };
 
     const PROBES: &str = r#"
@@ -209,7 +215,11 @@ mod tests {
                 awaits: self.awaits,
                 gil_holder: None,
             };
-            let names = |number| if number == 7 { Some("sys7") } else { None };
+            let names = |number| match number {
+                7 => Some("sys7"),
+                FUTEX_NUMBER => Some("futex"),
+                _ => None,
+            };
             Classifier::new(&CATALOG, names).classify(&sample, tables)
         }
 
@@ -226,7 +236,8 @@ mod tests {
     }
 
     fn blocked(kind: WaitKind) -> Thread {
-        let wait = Wait { kind, syscall: 7, timed: false, uninterruptible: false };
+        let syscall = if kind == FUTEX { FUTEX_NUMBER } else { 7 };
+        let wait = Wait { kind, syscall, timed: false, uninterruptible: false };
         Thread { activity: Activity::Blocked(wait), ..Thread::default() }
     }
 
@@ -447,6 +458,15 @@ mod tests {
         let watched = WaitKind::Select { epoll: None, watched: Some(0usize.into()) };
         let thread = Thread { descriptor: Some(socket(SocketRole::Client)), ..blocked(watched) };
         assert_eq!(thread.cause(), Cause::Network);
+    }
+
+    #[test]
+    fn a_sleep_of_c_code_is_no_sleep_of_the_program() {
+        let event_loop = on_loop(Some(5), true);
+        let seen_as = |kind| Thread { event_loop, ..blocked(kind) }.seen();
+        let expected = |note| seen(Tag::IdleWaiting, Cause::Sleep, note);
+        assert_eq!(seen_as(WaitKind::NativeSleep), expected("native-sleep-on-loop"));
+        assert_eq!(seen_as(WaitKind::Sleep), expected("time-sleep-on-loop"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Waiting {
     pub(super) fn judge(&self, tables: &Tables) -> Judgement {
         match self.kernel.kind {
             WaitKind::Futex { .. } => Judgement::of(Cause::Lock),
-            WaitKind::Sleep => Judgement::of(Cause::Sleep),
+            WaitKind::Sleep | WaitKind::NativeSleep => Judgement::of(Cause::Sleep),
             WaitKind::Child => Judgement::of(Cause::Child),
             WaitKind::Select { epoll, watched } => self.selector(epoll, watched, tables),
             WaitKind::Descriptor { operation, descriptor } => {

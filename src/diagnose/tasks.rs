@@ -131,6 +131,9 @@ const GROWTHS: [&str; 3] = ["queue-growing", "task-leak", "unclosed-client"];
 /// CPython keeps the requests to cancel a task from this version on.
 const KEEPS_CANCELLATIONS: (u32, u32) = (3, 11);
 
+/// CPython lists tasks that have ended up to this version.
+const LISTS_NO_ENDED: (u32, u32) = (3, 14);
+
 /// What is to be said of the tasks of a profile.
 pub(super) fn tasks(profile: &Profile, findings: &[Finding]) -> TaskMeasures {
     let tasks = &profile.tasks;
@@ -161,8 +164,19 @@ fn lints(profile: &Profile, findings: &[Finding]) -> Vec<Lint> {
         let found = findings.iter().filter(|finding| finding.id == id).count();
         let (verdict, why) = if found > 0 {
             (LintVerdict::Found, counted(found as u64, "finding"))
+        } else if profile.tasks.missed > profile.tasks.sum {
+            let why = "most of the tasks could not be read; tasks written in Python \
+                (nest_asyncio) never are";
+            (LintVerdict::Unknown, why.to_owned())
         } else if id == "cancel-swallowed" && version(&profile.meta.python) < KEEPS_CANCELLATIONS {
             let why = "CPython keeps no requests to cancel before 3.11";
+            (LintVerdict::Unknown, why.to_owned())
+        } else if id == "exception-never-retrieved"
+            && version(&profile.meta.python) >= LISTS_NO_ENDED
+            && looked >= needed
+        {
+            let why = "CPython lists no tasks that have ended since 3.14: those that failed before \
+                the first look, or within a second of their start, are not seen";
             (LintVerdict::Unknown, why.to_owned())
         } else if GROWTHS.contains(&id) && profile.tasks.looks < FEWEST_LOOKS as u64 {
             let looks = counted(profile.tasks.looks, "look");

@@ -46,6 +46,8 @@ pub enum WaitKind {
     },
     /// A clock.
     Sleep,
+    /// A clock, by `usleep` or `nanosleep` of C code: Python's own sleep calls otherwise.
+    NativeSleep,
     /// A child process.
     Child,
     /// A selector (epoll, poll, select). `epoll` is the descriptor for epoll, `watched` the one

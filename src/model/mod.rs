@@ -1,5 +1,6 @@
 //! The words that all other layers speak. Invariant: no IO, no clock, no formatting.
 
+mod awaited;
 mod cause;
 mod details;
 mod end;
@@ -13,6 +14,7 @@ mod tables;
 mod task_look;
 mod tasks;
 
+pub use self::awaited::{AwaitKind, Awaited, Job};
 pub use self::cause::{Cause, Tag};
 pub use self::details::{
     AwaitedChild, AwaitedDescriptor, EndRole, ProcessName, TimeLimit, WaitDetails,
@@ -38,6 +40,6 @@ pub use self::task_look::{
     TaskGroup, TaskLook, TaskSight, TaskTrouble, Turnover,
 };
 pub use self::tasks::{
-    AwaitKind, Awaited, Awaiter, EventLoopInfo, Job, LoopKind, Plight, QueueInfo, Relation, Task,
-    TaskCircle, TaskState, Tasks, UNTOLD_DEADLINE,
+    Awaiter, EventLoopInfo, LoopKind, Plight, QueueInfo, Relation, Task, TaskCircle, TaskState,
+    Tasks, UNTOLD_DEADLINE,
 };

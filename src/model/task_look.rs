@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::awaited::AwaitKind;
 use super::ids::{FunctionId, Nanos, StackId, Tid};
-use super::tasks::{AwaitKind, LoopKind, Plight, Relation, TaskState};
+use super::tasks::{LoopKind, Plight, Relation, TaskState};
 
 /// One look at all tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

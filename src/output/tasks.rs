@@ -80,7 +80,8 @@ pub(super) fn task_deadlocks(out: &mut dyn Write, snapshot: &Snapshot) -> io::Re
     };
     for deadlock in &snapshot.task_deadlocks {
         let end = if deadlock.expires { "until a time limit ends it" } else { "nothing ends it" };
-        writeln!(out, "\nDEADLOCK of {} tasks, {end}:", deadlock.members.len())?;
+        let tasks = counted(deadlock.members.len() as u64, "task");
+        writeln!(out, "\nDEADLOCK of {tasks}, {end}:")?;
         let others = deadlock.members.iter().cycle().skip(1);
         for ((index, lock), (other, _)) in deadlock.members.iter().zip(others) {
             let other = name(*other);
@@ -199,9 +200,9 @@ impl Page<'_> {
             facts.push(format!("asked {times} to cancel"));
         }
         facts.extend(task.plight.as_ref().map(|plight| match plight {
-            Plight::Orphan => "ORPHAN: nothing refers to it".to_owned(),
+            Plight::Orphan => "ORPHAN: only what will wake it refers to it".to_owned(),
             Plight::LeftByGather => "LEFT RUNNING by a gather that raised".to_owned(),
-            Plight::Unretrieved { exception } => {
+            Plight::Unretrieved { exception, .. } => {
                 format!("FAILED with {exception}, which nobody asked for")
             }
         }));

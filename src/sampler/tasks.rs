@@ -77,6 +77,12 @@ impl TaskSampler {
         !awaits.via.is_null() && self.asyncio.has_timer(&self.python, awaits.via)
     }
 
+    /// Whether a timer of a loop will cancel a task.
+    #[must_use]
+    pub fn will_be_cancelled(&self, task: Address, event_loop: Address) -> bool {
+        self.asyncio.will_be_cancelled(&self.python, task, event_loop)
+    }
+
     /// The connections that the process has opened.
     pub fn connections(&mut self) -> Vec<Connection> {
         self.descriptors.client_connections()

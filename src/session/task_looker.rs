@@ -126,7 +126,13 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
         }
         let look = sampler.as_mut().and_then(|sampler| {
             let tasks = sampler.sample(&mut tables).ok()?;
-            let peer = |task: &Task, tables: &mut Tables| peer_of(sampler, task, tables);
+            let peer = |task: &Task, tables: &mut Tables| {
+                let its_loop = task.event_loop.and_then(|index| tasks.loops.get(index as usize));
+                if its_loop.is_some_and(|it| sampler.will_be_cancelled(task.address, it.address)) {
+                    return Peer::Limited;
+                }
+                peer_of(sampler, task, tables)
+            };
             let mut look = watch.look(&tasks, &mut tables, monotonic_now(), peer);
             look.connections = by_peer(&sampler.connections());
             Some(look)

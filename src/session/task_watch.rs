@@ -126,7 +126,8 @@ impl TaskWatch {
                 && tasks.deadline(index).is_none()
             {
                 left -= 1;
-                known.peer = Some(peer(task, tables));
+                let limited = tasks.races(index);
+                known.peer = Some(if limited { Peer::Limited } else { peer(task, tables) });
             }
             let troubles = troubles(task, stopped, known.peer.as_ref());
             for (trouble, since) in known.dated(troubles, time) {

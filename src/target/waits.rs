@@ -38,7 +38,7 @@ pub(super) fn decode(call: &Call, context: &mut Context) -> (WaitKind, bool) {
     match shape(call.number) {
         Shape::Futex => (futex(call), fourth != 0),
         Shape::FutexVector => (futex_vector(call, context.memory), fourth != 0),
-        Shape::Sleep => (WaitKind::Sleep, true),
+        Shape::Sleep => (sleep(call), true),
         Shape::Child => (WaitKind::Child, false),
         Shape::Clone if first & libc::CLONE_VFORK as u64 != 0 => (WaitKind::Child, false),
         Shape::Epoll(timeout) => (context.epoll(fd), timeout.ends(fourth)),
@@ -54,6 +54,18 @@ pub(super) fn decode(call: &Call, context: &mut Context) -> (WaitKind, bool) {
         Shape::Signal => (WaitKind::Signal, false),
         Shape::TimedSignal => (WaitKind::Signal, third != 0),
         Shape::Clone | Shape::Restart | Shape::Other => (WaitKind::Other, false),
+    }
+}
+
+/// `time.sleep` waits for a point in time (from 3.11 on; before, it is a `select`), while `usleep` and
+/// `nanosleep` of C code wait for a length of time: SQLite's for a lock, a driver's for a retry.
+fn sleep(call: &Call) -> WaitKind {
+    let [_, flags, ..] = call.arguments;
+    let absolute = flags & libc::TIMER_ABSTIME as u64 != 0;
+    if call.number == libc::SYS_clock_nanosleep && absolute {
+        WaitKind::Sleep
+    } else {
+        WaitKind::NativeSleep
     }
 }
 

@@ -168,9 +168,17 @@ fn finding(
     });
     let site = heaviest(sites).into_iter().next().map(|(site, _)| site);
     let function = key.function.and_then(|id| case.tables().functions.get(id));
-    let own_work = key.handler.is_none()
-        && matches!(key.cause, Cause::Python | Cause::Native)
-        && function.is_some_and(|function| function.module.starts_with("asyncio"));
+    let special = match key.cause {
+        Cause::Python | Cause::Native if key.handler.is_none() => {
+            let own = function.is_some_and(|function| function.module.starts_with("asyncio"));
+            own.then_some(loop_advice::OWN_WORK)
+        }
+        Cause::Lock => {
+            let of_file = own().any(|(state, _)| state.descriptor.is_some());
+            of_file.then_some(loop_advice::FILE_LOCK)
+        }
+        _ => None,
+    };
     let probe = own().find_map(|(state, _)| case.probe(state));
     let elapsed = case.load.totals.elapsed;
     let share = ratio(group.seconds, elapsed);
@@ -182,8 +190,11 @@ fn finding(
     let tasks = heaviest(group.tasks.iter().map(|(task, nanos)| (task.clone(), *nanos)));
     Finding {
         id: ID,
-        name: probe
-            .map_or_else(|| loop_advice::name(key.cause).to_owned(), |probe| probe.title.clone()),
+        name: match (special, probe) {
+            (Some((name, _)), _) => name.to_owned(),
+            (None, Some(probe)) => probe.title.clone(),
+            (None, None) => loop_advice::name(key.cause).to_owned(),
+        },
         severity,
         share: rounded(share),
         seconds: rounded(group.seconds),
@@ -208,11 +219,11 @@ fn finding(
             ("mean_delay_seconds", rounded(ratio(group.squares, 2.0 * elapsed)).into()),
             ("threshold_seconds", case.profile.meta.threshold.seconds().into()),
         ]),
-        advice: match (loop_advice::of(kind, key.cause), probe) {
-            _ if own_work => loop_advice::OWN_WORK.to_owned(),
-            (Some(own), _) => own.to_owned(),
-            (None, Some(probe)) => probe.advice.clone(),
-            (None, None) => loop_advice::general(key.cause).to_owned(),
+        advice: match (special, loop_advice::of(kind, key.cause), probe) {
+            (Some((_, advice)), ..) => advice.to_owned(),
+            (None, Some(own), _) => own.to_owned(),
+            (None, None, Some(probe)) => probe.advice.clone(),
+            (None, None, None) => loop_advice::general(key.cause).to_owned(),
         },
     }
 }

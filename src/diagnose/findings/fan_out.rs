@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::diagnose::site::innermost_user;
+use crate::diagnose::site::{Site, innermost_user, lines};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::{AwaitKind, Relation, StackId, TaskGroup};
+use crate::model::{AwaitKind, FunctionId, Relation, StackId, TaskGroup};
 use crate::profile::GroupProfile;
 
 use super::task_trouble::chain;
@@ -25,6 +25,7 @@ const WAITERS: f64 = 2.0;
 
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let mut found = fan_outs(case);
+    found.extend(scattered(case));
     found.extend(saturated(case));
     found
 }
@@ -55,11 +56,10 @@ fn fan_out(
     let width = groups().map(|(_, it)| it.width).max()?;
     let tasks: u64 = groups().map(|(_, it)| it.tasks).sum();
     // Those that wait for their turn are not at work.
-    let bounds = [AwaitKind::Semaphore, AwaitKind::Lock, AwaitKind::Executor, AwaitKind::Queue];
-    let turn = groups().filter(|(group, _)| group.awaits.is_some_and(|it| bounds.contains(&it)));
+    let turn = groups().filter(|(group, _)| group.awaits.is_some_and(|it| TURNS.contains(&it)));
     let waiting: u64 = turn.map(|(_, it)| it.tasks).sum();
     let at_work = 1.0 - ratio(waiting as f64, tasks as f64);
-    if width < WIDE || at_work < AT_WORK {
+    if width < WIDE || at_work < AT_WORK || groups().any(|(group, _)| is_worker(case, group)) {
         return None;
     }
     let (most, profile) = groups().max_by_key(|(group, it)| (it.tasks, **group))?;
@@ -86,6 +86,63 @@ fn fan_out(
         advice: ADVICE.to_owned(),
     })
 }
+
+/// Whether the tasks of a group take what they do from a queue: so many were asked for.
+fn is_worker(case: &Case, group: &TaskGroup) -> bool {
+    let coroutine = |chain| lines(case.tables(), chain).last().map(|line| line.id);
+    let own = coroutine(group.chain);
+    let queues = case.profile.tasks.queues.values();
+    queues.into_iter().any(|queue| own.is_some() && coroutine(queue.chain) == own)
+}
+
+/// Tasks of one coroutine of the program's that no task waits for. They may be one for each client,
+/// and then so many are what a server is for: it is for the reader to know.
+fn scattered(case: &Case) -> Vec<Finding> {
+    let tables = case.tables();
+    let mut coroutines: BTreeMap<FunctionId, Family> = BTreeMap::new();
+    for (group, profile) in &case.profile.tasks.groups {
+        let coroutine = lines(tables, group.chain).last();
+        let own = coroutine.filter(|line| line.is_user() && group.parent.is_none());
+        if let Some(line) = own {
+            coroutines.entry(line.id).or_default().groups.push((group, profile));
+        }
+    }
+    let found = coroutines.into_iter().filter_map(|(function, family)| {
+        let groups = || family.groups.iter().copied();
+        let (most, profile) = groups().max_by_key(|(group, it)| (it.most, **group))?;
+        let awaits_turn = most.awaits.is_some_and(|it| TURNS.contains(&it));
+        if profile.most < WIDE || awaits_turn || is_worker(case, most) {
+            return None;
+        }
+        Some(Finding {
+            id: "unbounded-fan-out",
+            name: format!(
+                "{} tasks of one coroutine at once, which no task waits for",
+                profile.most
+            ),
+            severity: Severity::Info,
+            share: rounded(ratio(profile.looks as f64, case.profile.tasks.looks as f64)),
+            seconds: rounded(profile.time.seconds()),
+            count: profile.most.into(),
+            site: tables.functions.get(function).map(Site::of),
+            thread: None,
+            task: None,
+            evidence: evidence([
+                ("share_of", "looks at the tasks".into()),
+                ("count_of", "tasks at the look that saw most".into()),
+                ("seconds_of", "time of all of them in the wait that is most frequent".into()),
+                ("awaits", json!(most.awaits)),
+                ("chain", chain(case, most.chain)),
+            ]),
+            advice: format!("Where they are not one for each client: {ADVICE}"),
+        })
+    });
+    found.collect()
+}
+
+/// What bounds how many tasks are at work: those that wait for it wait for their turn.
+const TURNS: [AwaitKind; 4] =
+    [AwaitKind::Semaphore, AwaitKind::Lock, AwaitKind::Executor, AwaitKind::Queue];
 
 const ADVICE: &str = "Bound how many are at work at once: async with asyncio.Semaphore(n) inside \
     the coroutine, or n workers that take the items from a queue. Otherwise memory, connections \

@@ -28,7 +28,14 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     let active = case.load.active() * case.load.totals.samples;
     let by_site = LocksBySite::of(case.profile);
     let waits = |row: &Row| {
-        StateKind::of(case.tables(), row.state).enters && !case.is_deadlocked(row.thread)
+        // A loop that waits for a file's lock is blocked, which is a finding of its own.
+        let runs_loop = || {
+            let thread = case.profile.threads.get(usize::from(row.thread));
+            thread.is_some_and(|thread| thread.event_loop.is_some())
+        };
+        StateKind::of(case.tables(), row.state).enters
+            && !case.is_deadlocked(row.thread)
+            && !(row.state.descriptor.is_some() && runs_loop())
     };
     let mut groups: BTreeMap<Awaited, (Option<&Lock>, Vec<Row>)> = BTreeMap::new();
     for row in case.rows(waits) {

@@ -26,7 +26,9 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         .collect();
     let waits = |row: &super::Row| {
         let selectors = selectors.get(usize::from(row.thread)).and_then(Option::as_ref);
+        // A file's lock is no thread's: `blocked-event-loop` has it.
         row.state.cause == Cause::Lock
+            && row.state.descriptor.is_none()
             && selectors
                 .is_some_and(|selectors| is_in_step(case.tables(), selectors, row.state.stack))
             && !case.is_deadlocked(row.thread)

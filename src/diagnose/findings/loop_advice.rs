@@ -12,10 +12,21 @@ pub(super) const fn of(kind: Option<LoopKind>, cause: Cause) -> Option<&'static 
     }
 }
 
-/// What to do where no line of the program's is in the step.
-pub(super) const OWN_WORK: &str = "No line of the program's own is in these steps. Many tasks and \
-    timers make them long, and so does the garbage collector, which visits all objects: look for \
-    what becomes more and more, and consider gc.freeze() after the start.";
+/// A wait for the lock of a file, which has the cause `lock`: what it is called, and what to do.
+pub(super) const FILE_LOCK: (&str, &str) = (
+    "a wait for a file's lock on the event loop",
+    "await asyncio.to_thread(...) for the call that takes the lock, or try it without waiting \
+     (fcntl.LOCK_NB) and await asyncio.sleep(...) between attempts. `pyconc dump` says which process \
+     has it.",
+);
+
+/// Steps without a line of the program's own: what they are called, and what to do.
+pub(super) const OWN_WORK: (&str, &str) = (
+    "the event loop's own code, or a garbage collection, keeps it busy",
+    "No line of the program's own is in these steps. Many tasks and timers make them long, and so \
+     does the garbage collector, which visits all objects: look for what becomes more and more, \
+     and consider gc.freeze() after the start.",
+);
 
 const fn trio(cause: Cause) -> Option<&'static str> {
     match cause {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::diagnose::site::innermost_user;
-use crate::diagnose::words::{counted, ratio, rounded};
+use crate::diagnose::words::{ratio, rounded};
 use crate::model::TaskDeadlock;
 
 use super::task_trouble::chain;
@@ -35,10 +35,10 @@ fn finding(case: &Case, deadlock: &TaskDeadlock, looks: u64, lasts: bool) -> Fin
     let site = first.and_then(|member| innermost_user(case.tables(), member.chain));
     Finding {
         id: ID,
-        name: format!(
-            "{} of asyncio wait for each other",
-            counted(deadlock.members.len() as u64, "task")
-        ),
+        name: match deadlock.members.len() {
+            1 => "a task of asyncio waits for itself".to_owned(),
+            members => format!("{members} tasks of asyncio wait for each other"),
+        },
         severity: if deadlock.expires || !lasts { Severity::Warning } else { Severity::Error },
         share: rounded(ratio(looks as f64, tasks.looks as f64)),
         seconds: rounded(tasks.seconds() * ratio(looks as f64, tasks.looks as f64)),

@@ -33,8 +33,8 @@ const KINDS: [Kind; 6] = [
         is: |trouble| *trouble == TaskTrouble::Stopped,
         lasting: 0.5,
         severity: Severity::Info,
-        one: "a task is pending, and its event loop does not run any more",
-        many: "tasks are pending, and their event loop does not run any more",
+        one: "a task is pending, and its event loop is not running",
+        many: "tasks are pending, and their event loop is not running",
         advice: "Its cleanup will never run. Cancel and await all tasks before the loop is left: \
             asyncio.run and asyncio.Runner do that by themselves, loop.run_until_complete does \
             not.",
@@ -78,9 +78,9 @@ const KINDS: [Kind; 6] = [
         is: |trouble| matches!(trouble, TaskTrouble::NoDeadline { .. }),
         lasting: 5.0,
         severity: Severity::Warning,
-        one: "a task waits for a peer, and no time limit would ever end it",
-        many: "tasks wait for a peer, and no time limit would ever end them",
-        advice: "A peer that goes silent keeps them for ever. Put the wait into \
+        one: "a task waits for a peer, and no time limit is in sight",
+        many: "tasks wait for a peer, and no time limit is in sight",
+        advice: "Unless somebody cancels it from elsewhere, a peer that goes silent keeps it for ever. Put the wait into \
             async with asyncio.timeout(seconds) (3.11+) or asyncio.wait_for(..., timeout), or set \
             the client's own timeout.",
     },
@@ -89,10 +89,10 @@ const KINDS: [Kind; 6] = [
         is: |trouble| *trouble == TaskTrouble::Plight(Plight::Orphan),
         lasting: 0.5,
         severity: Severity::Warning,
-        one: "nobody awaits a task, and nothing refers to it",
-        many: "nobody awaits these tasks, and nothing refers to them",
-        advice: "asyncio keeps weak references to tasks: one that nobody refers to may vanish in \
-            the middle of its work, and its exception is lost. Keep it in a set until it is done \
+        one: "nobody awaits a task, and only what will wake it refers to it",
+        many: "nobody awaits these tasks, and only what will wake them refers to them",
+        advice: "asyncio keeps weak references to tasks. When what it waits for is dropped as well, \
+            such a task vanishes in the middle of its work, and its exception is lost. Keep it in a set until it is done \
             (tasks.add(task); task.add_done_callback(tasks.discard)), or use a TaskGroup \
             (ruff RUF006).",
     },
@@ -132,7 +132,7 @@ fn finding(
     let longest = worst.map_or(0.0, |(_, count)| count.longest.seconds());
     let peers: Vec<&str> = sights.iter().filter_map(|(sight, _)| peer(&sight.trouble)).collect();
     let exceptions = sights.iter().filter_map(|(sight, _)| match &sight.trouble {
-        TaskTrouble::Plight(Plight::Unretrieved { exception }) => Some(exception.to_string()),
+        TaskTrouble::Plight(Plight::Unretrieved { exception, .. }) => Some(exception.to_string()),
         _ => None,
     });
     let function = coroutine.and_then(|id| case.tables().functions.get(id));
@@ -141,6 +141,8 @@ fn finding(
     let mild = match kind.id {
         "no-deadline" => peers.is_empty(),
         "orphan-task" => foreign,
+        // It may be awaited yet.
+        "exception-never-retrieved" => sights.iter().all(|(sight, _)| is_at_hand(&sight.trouble)),
         _ => false,
     };
     let awaits = worst.and_then(|(sight, _)| sight.awaits).map(|awaits| awaits.name());
@@ -177,7 +179,7 @@ fn story(case: &Case, sights: &[(&TaskSight, &SightProfile)]) -> Vec<String> {
     sights.sort_by_key(|(_, count)| std::cmp::Reverse(count.longest));
     let told = sights.into_iter().take(TOLD).map(|(sight, count)| {
         let what = match &sight.trouble {
-            TaskTrouble::Plight(Plight::Unretrieved { exception }) => {
+            TaskTrouble::Plight(Plight::Unretrieved { exception, .. }) => {
                 format!("failed: {exception}")
             }
             trouble => {
@@ -191,6 +193,10 @@ fn story(case: &Case, sights: &[(&TaskSight, &SightProfile)]) -> Vec<String> {
         format!("{}{of}: {what}, {} so far", count.name, seconds(count.longest.seconds()))
     });
     told.collect()
+}
+
+fn is_at_hand(trouble: &TaskTrouble) -> bool {
+    matches!(trouble, TaskTrouble::Plight(Plight::Unretrieved { at_hand: true, .. }))
 }
 
 fn peer(trouble: &TaskTrouble) -> Option<&str> {

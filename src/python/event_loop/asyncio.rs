@@ -31,7 +31,8 @@ impl LoopSlots {
         Some(Self {
             this: place("self")?,
             end_time: place("end_time")?,
-            index: place("i")?,
+            // nest_asyncio, which brings an iteration of its own, calls it so.
+            index: place("i").or_else(|| place("_"))?,
             handle: place("handle")?,
         })
     }

@@ -91,6 +91,8 @@ pub(super) struct Listed {
     pub tasks: Vec<Address>,
     /// Whether there are more than may be read.
     pub truncated: bool,
+    /// Tasks of a class that is written in Python, as `nest_asyncio` has it; they are not read.
+    pub foreign: u32,
 }
 
 impl Listed {
@@ -203,8 +205,12 @@ impl<M: Memory> Moment<'_, M> {
         tasks.sort_unstable();
         for task in tasks {
             // A reference that has just been cleared leads to None.
-            if self.kind(task) == Ok(Kind::Task) {
-                listed.add(task);
+            match self.type_info(task) {
+                Ok(info) if info.kind == Kind::Task => listed.add(task),
+                Ok(info) if info.names.iter().any(|name| name.ends_with("Task")) => {
+                    listed.foreign += 1;
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::codes::{Codes, KnownCode};
 use super::kinds::{Kind, TypeInfo, Types};
@@ -30,6 +30,8 @@ pub(super) struct Moment<'a, M> {
     pub codes: Codes,
     /// Whom a callback tells, by its address: siblings share one.
     pub told: FxHashMap<Address, Rc<[Told]>>,
+    /// The namespaces of modules whose queues were looked for.
+    pub modules: FxHashSet<Address>,
     /// Where a timer has its time, once one was met.
     timer_slot: Option<u64>,
     /// Steps that may still be taken.
@@ -57,6 +59,7 @@ impl<'a, M: Memory> Moment<'a, M> {
             types,
             codes,
             told: FxHashMap::default(),
+            modules: FxHashSet::default(),
             timer_slot: None,
             budget: MOST_STEPS,
         }

@@ -61,6 +61,35 @@ pub(super) fn has_timer<M: Memory>(
     Ok(false)
 }
 
+/// Whether a timer of asyncio's loop calls a method of `object`'s, as `call_later(60, task.cancel)`
+/// has it.
+///
+/// # Errors
+/// When the memory changes under the reader.
+pub(super) fn is_called_by_timer<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &AsyncioLayout,
+    object: Address,
+    event_loop: Address,
+) -> Result<bool, Invalid> {
+    /// Timers that are looked at.
+    const MOST_TIMERS: u64 = 1 << 12;
+    let Some(timers) = reader.attribute(event_loop, "_scheduled")? else { return Ok(false) };
+    let count = reader.word(timers.offset(reader.layout.at.object.size))?.min(MOST_TIMERS);
+    let timers = reader.words(reader.pointer(timers.offset(layout.at.list.items))?, count)?;
+    let Some(first) = timers.first() else { return Ok(false) };
+    let callback = reader.slot(layout, reader.type_of(Address(*first))?, "_callback")?;
+    // After its head, a method of C has its definition and its object, one of Python its function
+    // and its object.
+    let this = reader.layout.at.object.r#type + 16;
+    Ok(timers.into_iter().any(|timer| {
+        let callback = reader.pointer(Address(timer).offset(callback));
+        callback.is_ok_and(|callback| {
+            !callback.is_null() && reader.pointer(callback.offset(this)) == Ok(object)
+        })
+    }))
+}
+
 fn search<M: Memory>(
     reader: Reader<'_, M>,
     layout: &AsyncioLayout,

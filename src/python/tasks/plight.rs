@@ -33,7 +33,7 @@ impl<M: Memory> Moment<'_, M> {
         } else {
             self.reader.type_name_of(exception).ok()?
         };
-        Some(Plight::Unretrieved { exception: name.into() })
+        Some(Plight::Unretrieved { exception: name.into(), at_hand: false })
     }
 
     /// Where the coroutine of a task that has ended is defined, as a stack.

@@ -1,10 +1,10 @@
-//! The queues of asyncio that tasks have at hand: in their local variables, or as attributes of
-//! their `self`.
+//! The queues of asyncio that tasks have at hand: in their local variables, as attributes of the
+//! object whose method they are, and among the variables of their module.
 
 use super::chain::Chain;
 use super::codes::Role;
 use super::moment::{Link, Moment};
-use crate::model::{Address, QueueInfo, StackId};
+use crate::model::{Address, Origin, QueueInfo, StackId};
 use crate::python::object::Invalid;
 use crate::target::Memory;
 
@@ -12,6 +12,8 @@ use crate::target::Memory;
 const MOST_LOCALS: usize = 64;
 /// Attributes of one object that are looked at.
 const MOST_ATTRIBUTES: usize = 64;
+/// Variables of one module that are looked at.
+const MOST_GLOBALS: usize = 1 << 12;
 /// Queues that are told.
 pub(super) const MOST_QUEUES: usize = 256;
 
@@ -35,17 +37,43 @@ impl<M: Memory> Moment<'_, M> {
     ) -> Result<(), Invalid> {
         let reader = self.reader;
         let names = self.code(link.at.code)?.locals(reader, link.at.code)?;
-        for name in names.iter().take(MOST_LOCALS) {
+        self.module_queues(link, stack, found)?;
+        for (index, name) in names.iter().take(MOST_LOCALS).enumerate() {
             let Some(object) = self.local(link, name) else { continue };
-            if name == "self" {
+            // `self`, by whatever name, is the first.
+            if index == 0 && !self.is_queue(object) {
                 for (key, value) in reader.attributes(object)?.into_iter().take(MOST_ATTRIBUTES) {
                     if self.is_queue(value) {
-                        let name = format!("self.{}", reader.text(key)?);
+                        let name = format!("{name}.{}", reader.text(key)?);
                         self.add_queue(value, name, stack, found)?;
                     }
                 }
             } else if self.is_queue(object) {
                 self.add_queue(object, name.clone(), stack, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the queues among the variables of a frame's module, where it is the program's own.
+    fn module_queues(
+        &mut self,
+        link: &Link,
+        stack: StackId,
+        found: &mut Vec<QueueInfo>,
+    ) -> Result<(), Invalid> {
+        let reader = self.reader;
+        if self.code(link.at.code)?.origin() != Origin::User {
+            return Ok(());
+        }
+        let globals = reader.layout.at.frame.globals;
+        let globals = reader.pointer(link.at.frame.offset(globals))?;
+        if globals.is_null() || !self.modules.insert(globals) {
+            return Ok(());
+        }
+        for (key, value) in reader.dict(globals)?.into_iter().take(MOST_GLOBALS) {
+            if self.is_queue(value) {
+                self.add_queue(value, reader.text(key)?, stack, found)?;
             }
         }
         Ok(())
