@@ -104,6 +104,8 @@ pub struct TaskCount {
     pub width: u32,
     /// How many wait for the same object, at most: the same lock, semaphore or queue.
     pub same_object: u32,
+    /// Whether they take what they do from a queue.
+    pub workers: bool,
     /// Since when the oldest of them has been there, as far as the looks saw it.
     pub oldest: Nanos,
 }

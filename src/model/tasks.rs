@@ -1,5 +1,7 @@
 //! The event loops of a process and their tasks at one moment: who runs, who waits, and for whom.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::awaited::{AwaitKind, Awaited};
@@ -14,6 +16,8 @@ pub struct Tasks {
     pub tasks: Vec<Task>,
     /// The queues that tasks have at hand, as far as some task of each kind shows them.
     pub queues: Vec<QueueInfo>,
+    /// The await chains of tasks that take what they do from a queue.
+    pub workers: BTreeSet<StackId>,
     /// Tasks that were listed and could not be read, mostly because they ended meanwhile.
     pub missed: u32,
     /// Whether there are more than were read.

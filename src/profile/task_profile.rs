@@ -73,6 +73,8 @@ pub struct GroupProfile {
     pub width: u32,
     /// The most that waited for the same object.
     pub same_object: u32,
+    /// Whether they take what they do from a queue.
+    pub workers: bool,
     /// The longest that one of them was seen to be there.
     pub oldest: Nanos,
 }
@@ -153,6 +155,7 @@ impl TaskProfile {
             known.most = known.most.max(count.tasks);
             known.width = known.width.max(count.width);
             known.same_object = known.same_object.max(count.same_object);
+            known.workers |= count.workers;
             known.oldest = known.oldest.max(look.time.since(count.oldest));
         }
         for (function, turnover) in &look.turnover {

@@ -146,7 +146,7 @@ impl<M: Memory> Reader<'_, M> {
     }
 
     /// Whether an object is the `str` `text`. Most others differ in length, and are not read.
-    fn is_text(&self, object: Address, text: &str) -> Result<bool, Invalid> {
+    pub(super) fn is_text(&self, object: Address, text: &str) -> Result<bool, Invalid> {
         let length = self.word(object.offset(self.layout.at.unicode.length))?;
         Ok(length == text.chars().count() as u64 && self.text(object)? == text)
     }

@@ -263,6 +263,7 @@ impl Groups {
             parent,
         };
         let count = self.counts.entry(group).or_default();
+        count.workers = tasks.workers.contains(&task.chain);
         count.oldest = if count.tasks == 0 { born } else { count.oldest.min(born) };
         count.tasks += 1;
         if let Some(awaiter) = awaiter {

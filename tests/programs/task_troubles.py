@@ -162,21 +162,25 @@ async def busy():
     keep(holds(), "greedy")
 
 
-async def grow():
-    queue = asyncio.Queue()
+class Service:
+    def __init__(self):
+        self.jobs = asyncio.Queue()
 
-    async def produce():
+    async def produce(self):
         while True:
-            queue.put_nowait("item")
+            self.jobs.put_nowait("item")
             await asyncio.sleep(0.002)
 
-    async def consume():
+    async def consume(self):
         while True:
-            await queue.get()
+            await self.jobs.get()
             await asyncio.sleep(0.02)
 
-    keep(produce())
-    keep(consume())
+
+async def grow():
+    service = Service()
+    keep(service.produce())
+    keep(service.consume())
 
 
 async def saturate():
@@ -283,6 +287,26 @@ async def healthy():
             await asyncio.gather(fail(), return_exceptions=True)
             await asyncio.sleep(0.02)
 
+    async def gathers_failed():
+        await asyncio.gather(fail(), background(), return_exceptions=True)
+
+    async def waits_for_failed():
+        await asyncio.wait({start(fail()), start(background())})
+
+    async def pool():
+        items = asyncio.Queue(200)
+
+        async def work():
+            while True:
+                await items.get()
+                await asyncio.sleep(0.5)
+
+        async def feed():
+            while True:
+                await items.put("item")
+
+        await asyncio.gather(feed(), *[work() for _ in range(150)])
+
     async def offloads():
         loop = asyncio.get_running_loop()
         while True:
@@ -302,6 +326,8 @@ async def healthy():
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     for coroutine in (produce(), consume(), consume(), batches(), cancels(), fails(), offloads()):
+        keep(coroutine)
+    for coroutine in (gathers_failed(), waits_for_failed(), pool()):
         keep(coroutine)
     for _ in range(5):
         keep(talk(port))

@@ -59,7 +59,8 @@ fn fan_out(
     let turn = groups().filter(|(group, _)| group.awaits.is_some_and(|it| TURNS.contains(&it)));
     let waiting: u64 = turn.map(|(_, it)| it.tasks).sum();
     let at_work = 1.0 - ratio(waiting as f64, tasks as f64);
-    if width < WIDE || at_work < AT_WORK || groups().any(|(group, _)| is_worker(case, group)) {
+    // Workers that take what they do from a queue are as many as were asked for.
+    if width < WIDE || at_work < AT_WORK || groups().any(|(_, it)| it.workers) {
         return None;
     }
     let (most, profile) = groups().max_by_key(|(group, it)| (it.tasks, **group))?;
@@ -87,14 +88,6 @@ fn fan_out(
     })
 }
 
-/// Whether the tasks of a group take what they do from a queue: so many were asked for.
-fn is_worker(case: &Case, group: &TaskGroup) -> bool {
-    let coroutine = |chain| lines(case.tables(), chain).last().map(|line| line.id);
-    let own = coroutine(group.chain);
-    let queues = case.profile.tasks.queues.values();
-    queues.into_iter().any(|queue| own.is_some() && coroutine(queue.chain) == own)
-}
-
 /// Tasks of one coroutine of the program's that no task waits for. They may be one for each client,
 /// and then so many are what a server is for: it is for the reader to know.
 fn scattered(case: &Case) -> Vec<Finding> {
@@ -111,7 +104,7 @@ fn scattered(case: &Case) -> Vec<Finding> {
         let groups = || family.groups.iter().copied();
         let (most, profile) = groups().max_by_key(|(group, it)| (it.most, **group))?;
         let awaits_turn = most.awaits.is_some_and(|it| TURNS.contains(&it));
-        if profile.most < WIDE || awaits_turn || is_worker(case, most) {
+        if profile.most < WIDE || awaits_turn || groups().any(|(_, it)| it.workers) {
             return None;
         }
         Some(Finding {

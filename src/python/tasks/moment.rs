@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::codes::{Codes, KnownCode};
 use super::kinds::{Kind, TypeInfo, Types};
@@ -30,8 +30,8 @@ pub(super) struct Moment<'a, M> {
     pub codes: Codes,
     /// Whom a callback tells, by its address: siblings share one.
     pub told: FxHashMap<Address, Rc<[Told]>>,
-    /// The namespaces of modules whose queues were looked for.
-    pub modules: FxHashSet<Address>,
+    /// The namespaces of modules whose queues were looked for, and whether there are any.
+    pub modules: FxHashMap<Address, bool>,
     /// Where a timer has its time, once one was met.
     timer_slot: Option<u64>,
     /// Steps that may still be taken.
@@ -59,7 +59,7 @@ impl<'a, M: Memory> Moment<'a, M> {
             types,
             codes,
             told: FxHashMap::default(),
-            modules: FxHashSet::default(),
+            modules: FxHashMap::default(),
             timer_slot: None,
             budget: MOST_STEPS,
         }

@@ -244,8 +244,11 @@ impl<'a, M: Memory> Snapshot<'a, M> {
         if task.plight.is_some() {
             task.chain = moment.definition(raw.coroutine).unwrap_or(StackId::EMPTY);
         }
-        if raw.pending && self.searched.len() < MOST_SEARCHED && self.searched.insert(task.chain) {
-            moment.queues(chain, task.chain, &mut self.tasks.queues);
+        let new = self.searched.len() < MOST_SEARCHED && !self.searched.contains(&task.chain);
+        if raw.pending && new {
+            self.searched.insert(task.chain);
+            let takes = moment.queues(chain, task.chain, &mut self.tasks.queues);
+            self.tasks.workers.extend(takes.then_some(task.chain));
         }
         // Now, while what lies around the task is at hand.
         let awaiters = moment.awaiters(&raw);
