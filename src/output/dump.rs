@@ -42,13 +42,9 @@ pub fn dump_text(out: &mut dyn Write, snapshot: &Snapshot, full_filenames: bool)
     }
     for thread in &snapshot.threads {
         let Some((info, state)) = resolve(snapshot, thread) else { continue };
-        writeln!(
-            out,
-            "\nThread {} {}: {}",
-            info.tid,
-            name_of(info),
-            summary(snapshot, thread, state)
-        )?;
+        let head = summary(snapshot, thread, state);
+        writeln!(out)?;
+        write_wrapped(out, "", &format!("Thread {} {}: {head}", info.tid, name_of(info)))?;
         if let Some(wait) = snapshot.wait_of(thread.thread) {
             let others = match snapshot.waiters_for(wait) {
                 0 | 1 => String::new(),
@@ -91,11 +87,16 @@ fn write_details(
         Some(Tag::GilContended) => None,
         _ => snapshot.details.get(&thread.thread),
     };
-    let words = details.and_then(|it| details_words(&snapshot.tables, snapshot.meta.pid, it));
-    let lines = words.map(|words| wrapped(&sanitise(&words), WIDTH - CONTINUED.len()));
-    for (index, line) in lines.iter().flatten().enumerate() {
-        let indent = if index == 0 { "  " } else { CONTINUED };
-        writeln!(out, "{indent}{line}")?;
+    match details.and_then(|it| details_words(&snapshot.tables, snapshot.meta.pid, it)) {
+        Some(words) => write_wrapped(out, "  ", &sanitise(&words)),
+        None => Ok(()),
+    }
+}
+
+/// Writes a clean text over as many lines as it takes, the first after `indent`.
+fn write_wrapped(out: &mut dyn Write, indent: &str, text: &str) -> io::Result<()> {
+    for (index, line) in wrapped(text, WIDTH - CONTINUED.len()).iter().enumerate() {
+        writeln!(out, "{}{line}", if index == 0 { indent } else { CONTINUED })?;
     }
     Ok(())
 }
@@ -195,7 +196,7 @@ fn summary(snapshot: &Snapshot, thread: &ThreadSnapshot, state: &State) -> Strin
         text.push_str(&format!(", for {}", seconds(length.seconds())));
     }
     if let Some(length) = snapshot.step_length(thread) {
-        text.push_str(&format!(", in one callback for {:.3} s", length.seconds()));
+        text.push_str(&format!(", in one callback for {}", seconds(length.seconds())));
     }
     if thread.holds_gil && snapshot.meta.gil {
         text.push_str(", has the GIL");
