@@ -110,6 +110,9 @@ impl TaskWatch {
             let coroutine =
                 *coroutines.entry(task.chain).or_insert_with(|| coroutine(tables, task.chain));
             let stopped = is_stopped(tasks, task);
+            if let Some(ended) = self.replaced(task) {
+                turnover.entry(ended).or_default().ended += 1;
+            }
             let (known, new) = self.known(task, coroutine, time);
             if task.state != TaskState::Done {
                 groups.add(tasks, task, known.born);
@@ -175,6 +178,15 @@ impl TaskWatch {
         }
     }
 
+    /// The coroutine of the task that was at a task's address before it, and must have ended.
+    fn replaced(&mut self, task: &Task) -> Option<FunctionId> {
+        let known = self.known.get(&task.address)?;
+        if known.name == name_of(task) {
+            return None;
+        }
+        self.known.remove(&task.address)?.coroutine
+    }
+
     /// What is known of a task, and whether it is new.
     fn known(
         &mut self,
@@ -182,7 +194,7 @@ impl TaskWatch {
         coroutine: Option<FunctionId>,
         time: Nanos,
     ) -> (&mut Known, bool) {
-        let name = BuildHasherDefault::<FxHasher>::default().hash_one(&task.name);
+        let name = name_of(task);
         let object = task.awaits.as_ref().map_or(Address::NULL, |awaits| awaits.object);
         let fresh = || Known {
             name,
@@ -194,9 +206,6 @@ impl TaskWatch {
             since: [Nanos(0); TROUBLES],
         };
         let known = self.known.entry(task.address).or_insert_with(fresh);
-        if known.name != name {
-            *known = fresh();
-        }
         let new = known.look == 0;
         known.look = self.looks;
         if (known.wait.0, known.wait.1) != (task.chain, object) {
@@ -205,6 +214,11 @@ impl TaskWatch {
         }
         (known, new)
     }
+}
+
+/// A task's name in short, which tells it from another at the same address.
+fn name_of(task: &Task) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(&task.name)
 }
 
 /// Whether a task waits for what a peer may have to say.

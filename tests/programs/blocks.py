@@ -2,11 +2,13 @@
 long it lasted, which task it was and which call. Argument: `uvloop`, or none."""
 
 import asyncio
+import fcntl
 import json
 import random
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -44,7 +46,14 @@ def child(seconds):
     subprocess.run(["sleep", str(seconds)], check=True)
 
 
-CALLS = {call.__name__: call for call in (sleep, compute, receive, lock, child)}
+def file(seconds):
+    with tempfile.TemporaryFile() as held, open("/proc/self/fd/%d" % held.fileno()) as wanted:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(seconds, fcntl.flock, (held, fcntl.LOCK_UN)).start()
+        fcntl.flock(wanted, fcntl.LOCK_EX)
+
+
+CALLS = {call.__name__: call for call in (sleep, compute, receive, lock, child, file)}
 
 
 def block(how, name, seconds, task):
@@ -61,7 +70,7 @@ async def step(name, seconds):
 
 
 async def chain(name, seconds):
-    for _ in range(3):
+    for _ in range(2):
         block("chain", name, seconds, asyncio.current_task().get_name())
         await asyncio.sleep(0)
 

@@ -21,8 +21,9 @@ const FEWEST: f64 = 10.0;
 const LEAST_GROWTH: f64 = 0.3;
 /// Which share of those that came may have ended: a load that grows has tasks that come and go.
 const MOST_ENDED: f64 = 0.2;
-/// The same where they become more by less than that part.
+/// The same where they become more by less than that part, and how many more they must be.
 const MOST_ENDED_SLOWLY: f64 = 0.02;
+const FEWEST_SLOWLY: f64 = 50.0;
 
 pub(super) fn find(case: &Case) -> Vec<Finding> {
     let mut found: Vec<_> = case.profile.tasks.coroutines.iter().collect();
@@ -35,7 +36,8 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
 
 fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> Option<Finding> {
     let fast = growth(&coroutine.alive);
-    let (slope, seconds) = fast.or_else(|| growth_by(&coroutine.alive, 0.0))?;
+    let slow = || growth_by(&coroutine.alive, FEWEST_SLOWLY, 0.0);
+    let (slope, seconds) = fast.or_else(slow)?;
     let (_, last) = *coroutine.alive.points().last()?;
     let ended = ratio(coroutine.ended as f64, coroutine.born as f64);
     if ended > if fast.is_some() { MOST_ENDED } else { MOST_ENDED_SLOWLY } {
@@ -83,11 +85,11 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
 /// How many more there are each second, and over how many seconds that was seen: when they become
 /// more in the second half as they do in the first, and hardly ever fewer.
 pub(super) fn growth(series: &Series) -> Option<(f64, f64)> {
-    growth_by(series, LEAST_GROWTH)
+    growth_by(series, FEWEST, LEAST_GROWTH)
 }
 
-/// The same, by at least a part of those there were at first.
-fn growth_by(series: &Series, least: f64) -> Option<(f64, f64)> {
+/// The same, by at least so many, and by at least a part of those there were at first.
+fn growth_by(series: &Series, fewest: f64, part: f64) -> Option<(f64, f64)> {
     let points = series.points();
     let (first, last) = (points.first()?, points.last()?);
     let seconds = last.0.since(first.0).seconds();
@@ -98,7 +100,7 @@ fn growth_by(series: &Series, least: f64) -> Option<(f64, f64)> {
     let middle = points.get(points.len() / 2)?;
     let later = f64::from(last.1) - f64::from(middle.1);
     let fewer = points.windows(2).filter(|pair| matches!(pair, [a, b] if b.1 < a.1)).count();
-    let grows = grown >= FEWEST.max(least * f64::from(first.1))
+    let grows = grown >= fewest.max(part * f64::from(first.1))
         && later >= grown * 0.2
         && fewer * 5 <= points.len();
     grows.then(|| (ratio(grown, seconds), seconds))
@@ -160,7 +162,7 @@ mod tests {
             series.add(Nanos(second * Nanos::SECOND.0), 50_000 + 20 * second as u32);
         }
         assert_eq!(growth(&series), None);
-        assert_eq!(growth_by(&series, 0.0), Some((20.0, 4.0)));
+        assert_eq!(growth_by(&series, 50.0, 0.0), Some((20.0, 4.0)));
     }
 
     #[test]

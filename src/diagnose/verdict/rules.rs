@@ -24,10 +24,13 @@ pub(super) fn deadlocked(load: &Load) -> f64 {
     f64::from(load.facts.deadlocked_threads + load.facts.deadlocked_tasks > 0)
 }
 
+/// Short waits within steps must add up to more than long steps before they are what holds the
+/// program back.
 pub(super) fn loop_blocked(load: &Load) -> f64 {
     let facts = &load.facts;
-    let by_share = ramp(facts.blocked, 0.02, 0.08);
-    let by_length = if facts.longest_block >= 1.0 { ramp(facts.blocked, 0.0, 0.02) } else { 0.0 };
+    let long = facts.blocked - facts.briefly_blocked;
+    let by_share = ramp(long, 0.02, 0.08).max(ramp(facts.blocked, 0.1, 0.4));
+    let by_length = if facts.longest_block >= 1.0 { ramp(long, 0.0, 0.02) } else { 0.0 };
     by_share.max(by_length)
 }
 
