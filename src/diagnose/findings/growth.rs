@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::diagnose::site::{Site, innermost_user};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::{AwaitKind, FunctionId};
+use crate::model::{AwaitKind, FunctionId, Nanos};
 use crate::profile::{CoroutineProfile, QueueProfile, Series};
 
 use super::task_trouble::chain;
@@ -97,7 +97,9 @@ fn growth_by(series: &Series, fewest: f64, part: f64) -> Option<(f64, f64)> {
         return None;
     }
     let grown = f64::from(last.1) - f64::from(first.1);
-    let middle = points.get(points.len() / 2)?;
+    // By time: looks may be far apart, and the last one follows at the heels of another.
+    let half = Nanos(first.0.0 + last.0.since(first.0).0 / 2);
+    let middle = points.iter().take_while(|(time, _)| *time <= half).last()?;
     let later = f64::from(last.1) - f64::from(middle.1);
     let fewer = points.windows(2).filter(|pair| matches!(pair, [a, b] if b.1 < a.1)).count();
     let grows = grown >= fewest.max(part * f64::from(first.1))
@@ -153,6 +155,15 @@ mod tests {
             series.add(Nanos(second * Nanos::SECOND.0), *count);
         }
         growth(&series).map(|(slope, _)| slope)
+    }
+
+    #[test]
+    fn a_last_look_at_the_heels_of_another_changes_nothing() {
+        let mut series = Series::default();
+        for (millis, count) in [(0, 10), (2700, 100), (7900, 300), (8000, 304)] {
+            series.add(Nanos(millis * Nanos::MILLISECOND.0), count);
+        }
+        assert!(growth(&series).is_some());
     }
 
     #[test]
