@@ -59,12 +59,8 @@ impl<M: Memory> Moment<'_, M> {
                 any |= self.add_queue(object, name.clone(), stack, found)?;
             } else if index == 0 {
                 // `self`, by whatever name, is the first.
-                for (key, value) in reader.attributes(object)?.into_iter().take(MOST_ATTRIBUTES) {
-                    if self.is_queue(value) {
-                        let name = format!("{name}.{}", reader.text(key)?);
-                        any |= self.add_queue(value, name, stack, found)?;
-                    }
-                }
+                let attributes = reader.attributes(object)?.into_iter().take(MOST_ATTRIBUTES);
+                any |= self.named_queues(attributes, &format!("{name}."), stack, found)?;
             }
         }
         Ok(any)
@@ -90,13 +86,28 @@ impl<M: Memory> Moment<'_, M> {
         if let Some(known) = self.modules.get(&globals) {
             return Ok(*known);
         }
+        let variables = reader.dict(globals)?.into_iter().take(MOST_GLOBALS);
+        let any = self.named_queues(variables, "", stack, found)?;
+        self.modules.insert(globals, any);
+        Ok(any)
+    }
+
+    /// Adds the queues among names and what they stand for; `owner` goes before each name. Tells
+    /// whether there are any.
+    fn named_queues(
+        &mut self,
+        entries: impl Iterator<Item = (Address, Address)>,
+        owner: &str,
+        stack: StackId,
+        found: &mut Vec<QueueInfo>,
+    ) -> Result<bool, Invalid> {
         let mut any = false;
-        for (key, value) in reader.dict(globals)?.into_iter().take(MOST_GLOBALS) {
+        for (key, value) in entries {
             if self.is_queue(value) {
-                any |= self.add_queue(value, reader.text(key)?, stack, found)?;
+                let name = format!("{owner}{}", self.reader.text(key)?);
+                any |= self.add_queue(value, name, stack, found)?;
             }
         }
-        self.modules.insert(globals, any);
         Ok(any)
     }
 
