@@ -5,7 +5,8 @@ use std::ops::AddAssign;
 use crate::model::{Cause, StateId, ThreadId};
 use crate::profile::{Profile, Span, StateKind, ThreadProfile, Usage};
 
-use super::words::{ramp, ratio};
+use super::task_load::TaskLoad;
+use super::words::ratio;
 use crate::model::note::EVENT_LOOP_SELECTOR;
 
 /// What a span of the recording adds up to.
@@ -145,6 +146,8 @@ pub(super) struct Facts {
     pub(super) busiest: f64,
     /// The same of the threads that run an event loop.
     pub(super) busiest_loop: f64,
+    /// What the tasks wait for.
+    pub(super) tasks: TaskLoad,
     /// The largest share of the time at which a loop was blocked by what its own step did, waits
     /// for the GIL and for a CPU left out: by steps as long as the threshold, and by shorter ones
     /// that wait.
@@ -194,6 +197,7 @@ impl Facts {
                 facts.add_blocks(profile, thread);
             }
         }
+        facts.tasks = TaskLoad::of(profile, facts.busiest_loop);
         facts
     }
 
@@ -307,12 +311,10 @@ impl Load {
 
     /// Mean number of event loops in their own selector that count as waiting for I/O.
     ///
-    /// What a loop waits for is not known: requests to come (idle) or answers (I/O). A loop that
-    /// gets work to do every now and then waits for I/O, and is given half the weight of a
-    /// thread that is known to; a loop that uses next to no CPU time is idle.
+    /// The selector waits for whatever may come: requests (idle) or answers (I/O). What the tasks
+    /// wait for tells.
     pub(super) fn loop_waits(&self) -> f64 {
-        let selecting = ratio(self.totals.selecting, self.totals.samples);
-        selecting * 0.5 * ramp(self.facts.busiest_loop, 0.02, 0.08)
+        ratio(self.totals.selecting, self.totals.samples) * self.facts.tasks.weight
     }
 
     /// Mean number of threads in input and output.

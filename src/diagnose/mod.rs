@@ -11,6 +11,7 @@ mod loops;
 mod measures;
 mod recommendation;
 mod site;
+mod task_load;
 mod tasks;
 mod verdict;
 pub(crate) mod words;

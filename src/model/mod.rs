@@ -9,6 +9,7 @@ mod ids;
 mod lock;
 pub mod note;
 mod origin;
+mod surroundings;
 mod survey;
 mod tables;
 mod task_look;
@@ -30,14 +31,15 @@ pub use self::ids::{
 };
 pub use self::lock::{Deadlock, Lock, LockKind, LockOwner, LockWait};
 pub use self::origin::Origin;
+pub use self::surroundings::{ChildProcess, Extension, PeerProcess, SourceLine, Surroundings};
 pub use self::survey::{Executor, ExecutorSight, Holder, LockSight, Spells, Survey, WaitNotes};
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,
     ThreadInfo,
 };
 pub use self::task_look::{
-    ConnectionSight, LoopSight, QueueSight, SightCount, StuckTask, TaskCount, TaskDeadlock,
-    TaskGroup, TaskLook, TaskSight, TaskTrouble, Turnover,
+    ConnectionSight, LoopSight, NetworkSight, QueueSight, SightCount, StuckTask, TaskCount,
+    TaskDeadlock, TaskGroup, TaskLook, TaskSight, TaskTrouble, Turnover,
 };
 pub use self::tasks::{
     Awaiter, EventLoopInfo, LoopKind, Plight, QueueInfo, Relation, Task, TaskCircle, TaskState,

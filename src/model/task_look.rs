@@ -34,6 +34,8 @@ pub struct TaskLook {
     pub queues: Vec<QueueSight>,
     /// The connections that the process has opened, by their other end.
     pub connections: Vec<ConnectionSight>,
+    /// Whose answers tasks wait for.
+    pub network: NetworkSight,
 }
 
 impl TaskLook {
@@ -108,6 +110,20 @@ pub struct TaskCount {
     pub workers: bool,
     /// Since when the oldest of them has been there, as far as the looks saw it.
     pub oldest: Nanos,
+}
+
+/// Whose answers the tasks wait for that may wait for a peer's. Where they are many, some of them are
+/// asked, evenly chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSight {
+    /// How many tasks may wait for a peer.
+    pub tasks: u32,
+    /// How many of them were asked.
+    pub asked: u32,
+    /// Of those: how many wait for a client's next request.
+    pub requests: u32,
+    /// Of those: how many wait for a server's answer, by its address. The others are not known.
+    pub answers: Vec<(Box<str>, u32)>,
 }
 
 /// How many tasks came and went between two looks.

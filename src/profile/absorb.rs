@@ -34,6 +34,9 @@ impl Profile {
         }
         self.follow_shutdowns(block, &times);
         self.end = block.end.or(self.end);
+        if let Some(surroundings) = &block.surroundings {
+            self.surroundings.clone_from(surroundings);
+        }
         for end in &block.steps {
             self.end_step(end.clone());
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    Cause, Deadlock, Nanos, ProcessEnd, State, StateId, Tables, Tag, ThreadId, WaitNotes,
+    Cause, Deadlock, Nanos, ProcessEnd, State, StateId, Surroundings, Tables, Tag, ThreadId,
+    WaitNotes,
 };
 
 use super::loop_profile::{LoopProfile, OpenStep};
@@ -44,6 +45,8 @@ pub struct Profile {
     pub locks: WaitNotes,
     /// Of each thread that was seen waiting for the program's end, or its loop's.
     pub(super) shutdowns: BTreeMap<ThreadId, Shutdowns>,
+    /// What surrounds the target, as it was seen last.
+    pub surroundings: Surroundings,
     /// How the process ended, if it did while it was sampled.
     pub end: Option<ProcessEnd>,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Descriptor, Frame, Function, Kept, LoopKind, Nanos, ProcessEnd, StackNode, State, StateId,
-    StepTask, TaskLook, ThreadId, ThreadInfo, WaitNotes,
+    StepTask, Surroundings, TaskLook, ThreadId, ThreadInfo, WaitNotes,
 };
 
 use super::meta::{Quality, Usage};
@@ -43,6 +43,10 @@ pub struct Block {
     /// What was seen of the tasks during this block. In a file that is a message of its own.
     #[serde(skip)]
     pub looks: Vec<TaskLook>,
+    /// What surrounds the target at its end, where it was looked at. In a file that is a message of
+    /// its own.
+    #[serde(skip)]
+    pub surroundings: Option<Surroundings>,
     /// How sampling went in this block.
     pub quality: Quality,
     /// What the target used during this block.

@@ -19,6 +19,7 @@ mod spans;
 mod step_lengths;
 mod steps;
 mod task_profile;
+mod task_waits;
 
 pub use self::aggregate::{Profile, Row, Seen, SeenDeadlock, ThreadProfile, count};
 pub use self::block::{Block, Lane, Run, StepEnd};
@@ -36,3 +37,4 @@ pub use self::task_profile::{
     ConnectionProfile, CoroutineProfile, GroupProfile, QueueProfile, Series, SightProfile,
     TaskProfile,
 };
+pub use self::task_waits::{TaskWait, TaskWaits};

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{TaskLook, WaitNotes};
+use crate::model::{Surroundings, TaskLook, WaitNotes};
 
 use super::aggregate::Profile;
 use super::block::Block;
@@ -108,6 +108,8 @@ enum Next {
     Waits(WaitNotes),
     /// The same of tasks.
     Looks(Vec<TaskLook>),
+    /// The same of what surrounds the target.
+    Surroundings(Surroundings),
     End,
 }
 
@@ -116,6 +118,7 @@ fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<
     let mut blocks = 0;
     let mut waits = WaitNotes::default();
     let mut looks = Vec::new();
+    let mut surroundings = None;
     let damaged = |what: &dyn std::fmt::Display| format!("the recording is damaged ({what})");
     loop {
         let next = frames.next().and_then(|(kind, message)| match kind {
@@ -123,10 +126,12 @@ fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<
                 let block: Block = parse(&message)?;
                 let waits = std::mem::take(&mut waits);
                 let looks = std::mem::take(&mut looks);
-                Ok(Next::Block(Box::new(Block { waits, looks, ..block })))
+                let surroundings = surroundings.take();
+                Ok(Next::Block(Box::new(Block { waits, looks, surroundings, ..block })))
             }
             Kind::Waits => Ok(Next::Waits(parse(&message)?)),
             Kind::Tasks => Ok(Next::Looks(parse(&message)?)),
+            Kind::Surroundings => Ok(Next::Surroundings(parse(&message)?)),
             Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(Next::End),
             Kind::End => Err(Stop::Damaged("blocks are missing")),
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
@@ -139,6 +144,10 @@ fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<
             }
             Ok(Next::Looks(of_next)) => {
                 looks = of_next;
+                continue;
+            }
+            Ok(Next::Surroundings(of_next)) => {
+                surroundings = Some(of_next);
                 continue;
             }
             Ok(Next::End) => return Ok(()),

@@ -7,7 +7,7 @@
 //!
 //! The payload is zstd of postcard; the CRC-32 is that of the kind and the payload. The first
 //! frame is the [`Meta`], then come [`Block`]s, about one a second, each after what was
-//! seen of locks and of tasks during it, if anything; then the [`End`]. A file that was cut is whole up to its last whole
+//! seen of locks, of tasks and of the target's surroundings during it, if anything; then the [`End`]. A file that was cut is whole up to its last whole
 //! frame.
 
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ use super::meta::Meta;
 /// The first bytes of a recording.
 pub(super) const MAGIC: &[u8; 7] = b"PYCONC\0";
 /// The format that is written.
-pub(super) const VERSION: u8 = 5;
+pub(super) const VERSION: u8 = 6;
 /// The most bytes of a payload.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 /// The most bytes that a payload may decompress to.
@@ -35,6 +35,7 @@ pub(super) enum Kind {
     Block = b'B' as isize,
     Waits = b'W' as isize,
     Tasks = b'T' as isize,
+    Surroundings = b'S' as isize,
     End = b'E' as isize,
 }
 
@@ -44,7 +45,7 @@ impl Kind {
     }
 
     pub(super) fn of(byte: u8) -> Option<Self> {
-        [Self::Meta, Self::Block, Self::Waits, Self::Tasks, Self::End]
+        [Self::Meta, Self::Block, Self::Waits, Self::Tasks, Self::Surroundings, Self::End]
             .into_iter()
             .find(|kind| kind.byte() == byte)
     }
@@ -103,6 +104,9 @@ impl<W: Write> RecordingWriter<W> {
         }
         if !block.looks.is_empty() {
             self.write(Kind::Tasks, &block.looks)?;
+        }
+        if let Some(surroundings) = &block.surroundings {
+            self.write(Kind::Surroundings, surroundings)?;
         }
         self.write(Kind::Block, block)?;
         self.blocks += 1;

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::task_waits::TaskWaits;
 use crate::model::{
     FunctionId, LoopSight, Nanos, StackId, TaskDeadlock, TaskGroup, TaskLook, TaskSight,
     TaskTrouble,
@@ -47,6 +48,8 @@ pub struct TaskProfile {
     pub queues: FxHashMap<u64, QueueProfile>,
     /// The connections that the process has opened, by their other end.
     pub connections: FxHashMap<Box<str>, ConnectionProfile>,
+    /// What the tasks wait for.
+    pub waits: TaskWaits,
 }
 
 /// The connections to one peer.
@@ -192,6 +195,7 @@ impl TaskProfile {
             known.chain = queue.chain;
             known.size.add(look.time, queue.size);
         }
+        self.waits.add(look, self.looks == 1);
         self.loops.clone_from(&look.loops);
         self.add_connections(look);
     }

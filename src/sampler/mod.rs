@@ -8,6 +8,7 @@ mod owners;
 mod pace;
 mod process;
 mod schedule;
+mod surroundings;
 mod symbols;
 mod tasks;
 mod thread;
@@ -19,4 +20,5 @@ pub use self::pace::{
     Pace, Tick, monotonic_now, own_cpu_time, own_thread_cpu_time, raise_priority,
 };
 pub use self::process::{AttachError, ProcessSampler, Stopped};
+pub use self::surroundings::SurroundingsSampler;
 pub use self::tasks::{TaskSampler, TasksError};

@@ -1,14 +1,17 @@
 //! The pipeline that ties sampler, classifier and profile. Invariant: the pipeline, and nothing else.
 
 mod locks;
+mod outlook;
 mod run;
 mod task_looker;
+mod task_peers;
 mod task_watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use self::locks::{LockWatch, notes};
+use self::outlook::Outlook;
 pub use self::run::{Ending, Observer, Options, SessionError};
 use self::task_looker::TaskLooker;
 use crate::catalog::Catalog;
@@ -20,8 +23,8 @@ use crate::profile::{
     Block, BlockBuilder, Meta, Profile, Quality, Snapshot, ThreadSnapshot, Usage,
 };
 use crate::sampler::{
-    AttachError, Pace, ProcessSampler, Stopped, TaskSampler, TasksError, Tick, monotonic_now,
-    own_cpu_time, raise_priority,
+    AttachError, Pace, ProcessSampler, Stopped, SurroundingsSampler, TaskSampler, TasksError, Tick,
+    monotonic_now, own_cpu_time, raise_priority,
 };
 use crate::target::{Process, syscall_name};
 use crate::waits::{LASTING, deadlocks, is_suspicious, task_deadlocks};
@@ -53,6 +56,7 @@ pub struct Session<'c> {
     lock_watch: LockWatch,
     /// Looks at the tasks, once an event loop was met.
     task_looker: Option<TaskLooker>,
+    outlook: Outlook,
     /// What was counted since the last block.
     quality: Quality,
     /// The accounts at the last block.
@@ -80,6 +84,7 @@ impl<'c> Session<'c> {
     ) -> Result<Self, AttachError> {
         let sampler = ProcessSampler::attach(process, options.blocking)?;
         let since = Accounts::now(&sampler);
+        let outlook = Outlook::new(SurroundingsSampler::new(sampler.process()));
         let mut session = Self {
             sampler,
             classifier: Classifier::new(catalog, syscall_name),
@@ -91,6 +96,7 @@ impl<'c> Session<'c> {
             states: Vec::new(),
             lock_watch: LockWatch::default(),
             task_looker: None,
+            outlook,
             quality: Quality::default(),
             since,
         };
@@ -354,7 +360,7 @@ impl<'c> Session<'c> {
             ..Usage::default()
         };
         self.since = now;
-        let block = match ending {
+        let mut block = match ending {
             None => self.builder.cut(&self.tables, quality, usage),
             Some(ending) => {
                 let block = self.builder.finish(&self.tables, quality, usage);
@@ -363,6 +369,10 @@ impl<'c> Session<'c> {
             }
         };
         self.profile.absorb(&block)?;
+        if let Some(seen) = self.outlook.look(&self.profile, ending.is_some()) {
+            self.profile.surroundings.clone_from(&seen);
+            block.surroundings = Some(seen);
+        }
         if ending.is_some() {
             self.profile.finish();
         }

@@ -1,20 +1,16 @@
 //! Looks at the tasks now and then, in a thread of its own: sampling never waits for it.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::locks::Schedule;
+use super::task_peers::{connections, network, peer_of};
 use super::task_watch::{Peer, TaskWatch};
-use crate::model::{
-    ConnectionSight, DescriptorKind, Frame, Function, FunctionId, Nanos, SocketRole, StackId,
-    Tables, Task, TaskLook,
-};
+use crate::model::{Frame, Function, FunctionId, Nanos, StackId, Tables, Task, TaskLook};
 use crate::sampler::{TaskSampler, monotonic_now, own_thread_cpu_time};
-use crate::target::{Connection, Process};
+use crate::target::Process;
 
 /// How often it is looked, when that takes no time; and how many times as long as looking takes it
 /// is left alone.
@@ -128,13 +124,14 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
             let tasks = sampler.sample(&mut tables).ok()?;
             let peer = |task: &Task, tables: &mut Tables| {
                 let its_loop = task.event_loop.and_then(|index| tasks.loops.get(index as usize));
-                if its_loop.is_some_and(|it| sampler.will_be_cancelled(task.address, it.address)) {
-                    return Peer::Limited;
-                }
-                peer_of(sampler, task, tables)
+                let limited = its_loop
+                    .is_some_and(|it| sampler.will_be_cancelled(task.address, it.address))
+                    || task.awaits.as_ref().is_some_and(|awaits| sampler.limits(awaits));
+                if limited { Peer::Limited } else { peer_of(sampler, task, tables) }
             };
             let mut look = watch.look(&tasks, &mut tables, monotonic_now(), peer);
-            look.connections = by_peer(&sampler.connections());
+            look.connections = connections(&sampler.connections());
+            look.network = network(sampler, &tasks, &mut tables);
             Some(look)
         });
         // The CPU time: what it costs, not how long others kept it from going on.
@@ -146,26 +143,6 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
             return;
         }
     }
-}
-
-/// Counts connections by their other end, the most numerous ones first.
-fn by_peer(connections: &[Connection]) -> Vec<ConnectionSight> {
-    /// More peers help nobody.
-    const MOST: usize = 256;
-    let mut sights: BTreeMap<&str, ConnectionSight> = BTreeMap::new();
-    for connection in connections {
-        let sight = sights.entry(&connection.peer).or_insert_with(|| ConnectionSight {
-            peer: connection.peer.clone(),
-            open: 0,
-            half_closed: 0,
-        });
-        sight.open += 1;
-        sight.half_closed += u32::from(connection.half_closed);
-    }
-    let mut sights: Vec<_> = sights.into_values().collect();
-    sights.sort_by_key(|sight| Reverse(sight.open));
-    sights.truncate(MOST);
-    sights
 }
 
 /// What was told already of what the looker's ids mean.
@@ -190,21 +167,5 @@ impl News {
         let named = new.filter_map(|id| Some((id, tables.functions.get(id)?.clone())));
         let functions = named.collect();
         Seen { look, chains, functions }
-    }
-}
-
-/// Whose answer a task waits for.
-fn peer_of(sampler: &mut TaskSampler, task: &Task, tables: &mut Tables) -> Peer {
-    if task.awaits.as_ref().is_some_and(|awaits| sampler.limits(awaits)) {
-        return Peer::Limited;
-    }
-    let socket = task.awaits.as_ref().and_then(|awaits| sampler.socket(awaits, tables));
-    match socket.and_then(|id| Some(&tables.descriptors.get(id)?.kind)) {
-        Some(DescriptorKind::Socket { role: SocketRole::Client, peer, .. }) => {
-            Peer::Server(peer.clone())
-        }
-        Some(DescriptorKind::Socket { role: SocketRole::Unlisted, .. }) | None => Peer::Unknown,
-        Some(DescriptorKind::Socket { .. }) => Peer::Client,
-        Some(_) => Peer::Unknown,
     }
 }

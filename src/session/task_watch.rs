@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::{
-    Address, AwaitKind, Awaited, FunctionId, LoopSight, Nanos, Plight, QueueSight, SightCount,
-    StackId, StuckTask, Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook, TaskSight,
-    TaskState, TaskTrouble, Tasks, Turnover,
+    Address, AwaitKind, Awaited, FunctionId, LoopSight, Nanos, NetworkSight, Plight, QueueSight,
+    SightCount, StackId, StuckTask, Tables, Task, TaskCount, TaskDeadlock, TaskGroup, TaskLook,
+    TaskSight, TaskState, TaskTrouble, Tasks, Turnover,
 };
 use crate::waits::task_deadlocks;
 
@@ -175,6 +175,7 @@ impl TaskWatch {
             loops: loops(tasks),
             queues: queues(tasks),
             connections: Vec::new(),
+            network: NetworkSight::default(),
         }
     }
 
@@ -222,7 +223,7 @@ fn name_of(task: &Task) -> u64 {
 }
 
 /// Whether a task waits for what a peer may have to say.
-fn awaits_peer(task: &Task) -> bool {
+pub(super) fn awaits_peer(task: &Task) -> bool {
     task.state == TaskState::Waiting && task.awaits.as_ref().is_some_and(Awaited::may_have_peer)
 }
 

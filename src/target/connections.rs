@@ -1,10 +1,15 @@
 //! The TCP connections that a process has opened to others.
 
+use indexmap::IndexSet;
+use rustc_hash::FxHashMap;
 use rustix::fs::{Dir, Mode, OFlags};
 
-use crate::model::{DescriptorKind, SocketRole};
+use crate::model::{DescriptorKind, PeerProcess, SocketRole};
 
 use super::descriptors::{Descriptors, socket_inode};
+use super::ends::{End, holders};
+use super::facts::named;
+use super::sockets::Partner;
 
 /// The most descriptors that are looked at.
 const MOST: usize = 1 << 16;
@@ -22,6 +27,11 @@ impl Descriptors {
     /// The connections that the process has open as a client, in no order; those that the kernel has
     /// not listed yet are missing.
     pub fn client_connections(&mut self) -> Vec<Connection> {
+        self.client_sockets().into_iter().map(|(_, connection)| connection).collect()
+    }
+
+    /// The same, each with the number of its socket.
+    fn client_sockets(&mut self) -> Vec<(u64, Connection)> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(self.process().folder(), "fd", flags, Mode::empty());
         let Some(entries) = folder.ok().and_then(|folder| Dir::read_from(folder).ok()) else {
@@ -46,10 +56,44 @@ impl Descriptors {
                     "CLOSE_WAIT" => true,
                     _ => return None,
                 };
-                Some(Connection { peer, half_closed })
+                Some((inode, Connection { peer, half_closed }))
             }
             _ => None,
         };
         inodes.into_iter().filter_map(connection).collect()
+    }
+}
+
+impl Descriptors {
+    /// The processes of this machine that the process is connected to as a client, by the address;
+    /// may go through the open files of all processes.
+    pub fn local_peers(&mut self) -> Vec<PeerProcess> {
+        let process = self.process().clone();
+        let Some(pid) = process.live_pid() else { return Vec::new() };
+        let mut by_peer: FxHashMap<Box<str>, u64> = FxHashMap::default();
+        for (inode, connection) in self.client_sockets() {
+            by_peer.entry(connection.peer).or_insert(inode);
+        }
+        let inodes: Vec<u64> = by_peer.values().copied().collect();
+        let partners = self.sockets().partners(&inodes);
+        let mut ends = IndexSet::new();
+        let mut addresses = Vec::new();
+        for (address, inode) in by_peer {
+            let other = match partners.get(&inode) {
+                Some(Partner::Connected(other) | Partner::Listener(other)) => *other,
+                None => continue,
+            };
+            if ends.insert(End::socket(other)) {
+                addresses.push(address);
+            }
+        }
+        let found = holders(pid, &ends);
+        let peers = addresses.into_iter().zip(found).filter_map(|(address, pids)| {
+            let name = named(*pids.first()?)?;
+            Some(PeerProcess { address, pid: name.pid, command: name.command })
+        });
+        let mut peers: Vec<_> = peers.collect();
+        peers.sort_by(|a, b| a.address.cmp(&b.address));
+        peers
     }
 }

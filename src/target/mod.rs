@@ -28,7 +28,9 @@ mod quota;
 mod recorded;
 mod selectors;
 mod sockets;
+mod sources;
 mod stat;
+mod surroundings;
 mod syscalls;
 #[cfg(test)]
 mod testing;
@@ -49,4 +51,5 @@ pub use self::pause::{Pause, PauseError};
 pub use self::privileges::{Check, checks};
 pub use self::process::{OpenError, Process, ProcessState, all_pids};
 pub use self::recorded::{Pieces, RecordedMemory, Recorder};
+pub use self::surroundings::FamilyAccounts;
 pub use self::syscalls::syscall_name;

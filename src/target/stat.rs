@@ -11,6 +11,8 @@ pub(super) struct Stat {
     pub user_time: u64,
     /// In clock ticks.
     pub system_time: u64,
+    /// CPU time of the children that have ended and were waited for, in clock ticks.
+    pub reaped: u64,
     pub threads: u64,
     /// In clock ticks since boot.
     pub start_time: u64,
@@ -31,12 +33,13 @@ impl Stat {
         let fields: Vec<&str> = rest.split_ascii_whitespace().take(50).collect();
         // The manual counts from one, and the name is its second.
         let field = |number: usize| fields.get(number - 3).copied();
-        let number = |at| field(at)?.parse().ok();
+        let number = |at| field(at)?.parse::<u64>().ok();
         Some(Self {
             state: *field(3)?.as_bytes().first()?,
             parent: field(4)?.parse().ok()?,
             user_time: number(14)?,
             system_time: number(15)?,
+            reaped: number(16)?.saturating_add(number(17)?),
             threads: number(20)?,
             start_time: number(22)?,
             resident: number(24)?,
@@ -60,6 +63,7 @@ mod tests {
             parent: 1,
             user_time: 30,
             system_time: 40,
+            reaped: 0,
             threads: 9,
             start_time: 555,
             resident: 77,

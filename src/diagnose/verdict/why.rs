@@ -153,9 +153,7 @@ pub(super) fn io_bound(load: &Load) -> Vec<String> {
             why.push(format!("Waiting for {}: {} on average.", object(cause), threads(mean)));
         }
     }
-    if load.loop_waits() > 0.0 {
-        why.push("An event loop waits in its selector and gets work every now and then; what its tasks wait for is not known yet.".into());
-    }
+    why.extend(loop_waits(load));
     why.push(cpus_sentence(load));
     if load.without_work() {
         why.push(
@@ -163,6 +161,20 @@ pub(super) fn io_bound(load: &Load) -> Vec<String> {
         );
     }
     why
+}
+
+/// What an event loop's time in its selector stands for.
+fn loop_waits(load: &Load) -> Option<String> {
+    let tasks = &load.facts.tasks;
+    let answers = tasks.answers.filter(|share| *share > 0.0).map(|share| {
+        let share = percent(share);
+        format!("Tasks wait for answers from the network at {share} of the looks at them.")
+    });
+    answers.or_else(|| {
+        (load.loop_waits() > 0.0).then(|| {
+            "An event loop waits in its selector and gets work every now and then; what its tasks wait for was not seen.".into()
+        })
+    })
 }
 
 /// What a thread with an outside cause waits for, in words.
