@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use crate::model::{Cause, StateId, ThreadId};
 use crate::profile::{Profile, Span, StateKind, ThreadProfile, Usage};
 
+use super::marked::Marked;
 use super::task_load::TaskLoad;
 use super::words::ratio;
 use crate::model::note::EVENT_LOOP_SELECTOR;
@@ -148,6 +149,8 @@ pub(super) struct Facts {
     pub(super) busiest_loop: f64,
     /// What the tasks wait for.
     pub(super) tasks: TaskLoad,
+    /// What the catalogue knows the threads to be at.
+    pub(super) marked: Marked,
     /// The largest share of the time at which a loop was blocked by what its own step did, waits
     /// for the GIL and for a CPU left out: by steps as long as the threshold, and by shorter ones
     /// that wait.
@@ -197,6 +200,7 @@ impl Facts {
                 facts.add_blocks(profile, thread);
             }
         }
+        facts.marked = Marked::of(profile);
         facts.tasks = TaskLoad::of(profile, facts.busiest_loop);
         facts
     }

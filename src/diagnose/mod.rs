@@ -8,6 +8,7 @@ mod load;
 mod lock_use;
 pub(crate) mod locks;
 mod loops;
+mod marked;
 mod measures;
 mod recommendation;
 mod site;
@@ -29,7 +30,7 @@ pub use self::gil::{GilFunction, GilMeasures, GilWait};
 pub use self::lock_use::{LockHolder, LockMeasures, WaitingSite};
 pub use self::loops::{EpisodeMeasures, LoopMeasures, StepQuantiles};
 pub use self::measures::{Measure, Measures, ThreadMeasures};
-pub use self::recommendation::{Gain, Model, Recommendation, Rejected};
+pub use self::recommendation::{Gain, Metric, Model, Recommendation, Rejected, Step};
 pub use self::site::Site;
 pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures};
 pub use self::verdict::{Verdict, Workload};
@@ -70,7 +71,7 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     let findings = findings::find(profile, catalog, &load);
     let loops = loops::loops(profile, catalog);
     Diagnosis {
-        recommendation: Recommendation::of(&load, &verdict, &findings, &loops),
+        recommendation: Recommendation::of(profile, &load, &verdict, &findings, &loops),
         verdict,
         tasks: tasks::tasks(profile, &findings),
         findings,

@@ -1,11 +1,11 @@
 //! Whose code a frame is, and at which line of the user's own code a stack stands.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Frame, Function, FunctionId, Origin, StackId, Tables};
 
 /// A line of the target's code.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Site {
     /// The file, as the interpreter names it.
     pub file: String,

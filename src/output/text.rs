@@ -249,7 +249,7 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
     for why in &recommendation.why {
         page.paragraph(("  - ", Look::Plain), why, Look::Plain)?;
     }
-    if let Some(Gain { low, high, unit }) = recommendation.gain {
+    if let Some(Gain { low, high, unit, .. }) = &recommendation.gain {
         page.paragraph(
             ("  gain: ", Look::Plain),
             &format!("{low:.2} to {high:.2} {unit}"),
@@ -263,7 +263,7 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
             Look::Faint,
         )?;
     }
-    if let Some(verify) = recommendation.verify {
+    if let Some(verify) = &recommendation.verify {
         page.paragraph(("  check it with: ", Look::Plain), verify, Look::Strong)?;
     }
     Ok(())

@@ -162,6 +162,14 @@ impl ProcessSampler {
         Ok(())
     }
 
+    /// Reads the stacks of threads again whose last sample was rejected, to learn which call leads
+    /// where.
+    pub fn study(&mut self, tables: &mut Tables, threads: &[ThreadId]) {
+        if let ThreadReader::Own(reader) = &mut self.reader {
+            reader.study(tables, threads);
+        }
+    }
+
     /// What the threads that `sample` saw blocked in locks wait for, and who has that. `sample` is
     /// the last one; nothing is known of versions that are read by other means.
     pub fn look_at_locks(&mut self, tables: &mut Tables, sample: &Sample) -> Survey {

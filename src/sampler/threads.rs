@@ -13,7 +13,9 @@ use super::symbols::Symbols;
 use super::thread::{Missed, Shared, ThreadSampler};
 use super::waits::look_at_waits;
 use super::woken::find_woken;
-use crate::model::{Activity, Failure, Nanos, Sample, Survey, Tables, ThreadId, Tid, WaitDetails};
+use crate::model::{
+    Activity, Failure, Nanos, Sample, StepNews, Survey, Tables, ThreadId, Tid, WaitDetails,
+};
 use crate::python::{Edges, Gil, GilWaiters, Interpreter, PythonThread, Runtime, Version, Watch};
 use crate::target::{Descriptors, Process, ProcessMemory, WaitInspector};
 
@@ -25,18 +27,40 @@ const REFRESH_INTERVAL: Nanos = Nanos::SECOND;
 /// it has imported, and the next takes its place. Twice as long each time that none was.
 const HASTY_INTERVAL: Nanos = Nanos(100 * Nanos::MILLISECOND.0);
 
-/// The threads of one process, followed as they come and go.
+/// What reads the process, and what it has learnt.
 #[derive(Debug)]
-pub(super) struct Threads {
-    /// Whether the process is stopped while a stack is read.
-    blocking: bool,
+struct Readers {
     memory: ProcessMemory,
     python: Interpreter<ProcessMemory>,
     descriptors: Descriptors,
     symbols: Symbols,
     edges: Edges,
-    locks: LockSurvey,
     loops: Loops,
+}
+
+impl Readers {
+    fn share<'a>(&'a mut self, tables: &'a mut Tables, news: &'a mut Vec<StepNews>) -> Shared<'a> {
+        Shared {
+            python: &self.python,
+            reader: self.python.reader(),
+            memory: &self.memory,
+            descriptors: &mut self.descriptors,
+            symbols: &mut self.symbols,
+            edges: &mut self.edges,
+            loops: &mut self.loops,
+            tables,
+            news,
+        }
+    }
+}
+
+/// The threads of one process, followed as they come and go.
+#[derive(Debug)]
+pub(super) struct Threads {
+    /// Whether the process is stopped while a stack is read.
+    blocking: bool,
+    own: Readers,
+    locks: LockSurvey,
     gil_waiters: FxHashMap<Gil, GilWaiters>,
     threads: Vec<ThreadSampler>,
     /// Tells when there is a new thread state; `None` when they must be listed again anyhow.
@@ -62,13 +86,15 @@ impl Threads {
         python.watch().map_err(|source| AttachError::Interpreter { pid: process.pid(), source })?;
         Ok(Self {
             blocking,
-            memory,
-            python,
-            descriptors: Descriptors::new(process),
-            symbols: Symbols::default(),
-            edges: Edges::default(),
+            own: Readers {
+                memory,
+                python,
+                descriptors: Descriptors::new(process),
+                symbols: Symbols::default(),
+                edges: Edges::default(),
+                loops: Loops::default(),
+            },
             locks: LockSurvey::default(),
-            loops: Loops::default(),
             gil_waiters: FxHashMap::default(),
             threads: Vec::new(),
             watch: None,
@@ -80,7 +106,7 @@ impl Threads {
     }
 
     pub(super) fn version(&self) -> Version {
-        self.python.version()
+        self.own.python.version()
     }
 
     /// Whether the interpreter is not where it was: the process runs another program, perhaps.
@@ -107,18 +133,8 @@ impl Threads {
         changed: &mut Vec<ThreadId>,
     ) {
         self.keep_up(process, tables, sample.time, changed);
-        self.loops.keep_up(process, &self.python, sample.time);
-        let mut shared = Shared {
-            python: &self.python,
-            reader: self.python.reader(),
-            memory: &self.memory,
-            descriptors: &mut self.descriptors,
-            symbols: &mut self.symbols,
-            edges: &mut self.edges,
-            loops: &mut self.loops,
-            tables,
-            news: &mut sample.steps,
-        };
+        self.own.loops.keep_up(process, &self.own.python, sample.time);
+        let mut shared = self.own.share(tables, &mut sample.steps);
         let mut before_stop: Vec<Option<Activity>> = Vec::new();
         let mut stop = None;
         if self.blocking {
@@ -147,27 +163,28 @@ impl Threads {
                 Err(Missed::Gone) => false,
             }
         });
-        let reader = self.python.reader();
+        let reader = self.own.python.reader();
         find_woken(reader, &mut self.gil_waiters, &mut self.threads, sample);
         find_holders(&self.threads, sample);
         self.locks.tell_kinds(&self.threads, sample);
         drop(stop);
     }
 
+    /// Reads the stacks of threads again, to learn which call leads where.
+    pub(super) fn study(&mut self, tables: &mut Tables, threads: &[ThreadId]) {
+        let news = &mut Vec::new();
+        let shared = &mut self.own.share(tables, news);
+        for thread in self.threads.iter_mut().filter(|thread| threads.contains(&thread.id)) {
+            // Whether it can be told from a mixture yet is for the next sample to say.
+            let _ = thread.frames(shared);
+        }
+    }
+
     /// What the threads wait for that `sample`, the last one, saw blocked in locks, and who has it.
     pub(super) fn look_at_locks(&mut self, tables: &mut Tables, sample: &Sample) -> Survey {
-        let shared = &mut Shared {
-            python: &self.python,
-            reader: self.python.reader(),
-            memory: &self.memory,
-            descriptors: &mut self.descriptors,
-            symbols: &mut self.symbols,
-            edges: &mut self.edges,
-            loops: &mut self.loops,
-            tables,
-            news: &mut Vec::new(),
-        };
-        self.locks.look(&self.python, &mut self.threads, shared, sample)
+        let news = &mut Vec::new();
+        let shared = &mut self.own.share(tables, news);
+        self.locks.look(shared.python, &mut self.threads, shared, sample)
     }
 
     /// What more there is to say of the waits that `sample`, the last one, saw.
@@ -178,7 +195,8 @@ impl Threads {
         sample: &Sample,
         idle: &[ThreadId],
     ) -> BTreeMap<ThreadId, WaitDetails> {
-        let inspector = WaitInspector::new(process, &self.memory, &mut self.descriptors, tables);
+        let inspector =
+            WaitInspector::new(process, &self.own.memory, &mut self.own.descriptors, tables);
         let threads = self.threads.iter().map(|thread| (thread.id, &thread.kernel));
         look_at_waits(threads, sample, idle, inspector)
     }
@@ -196,13 +214,14 @@ impl Threads {
             return;
         }
         self.listed_at = now;
-        let changed_list = self.watch.as_mut().is_none_or(|watch| self.python.has_changed(watch));
+        let changed_list =
+            self.watch.as_mut().is_none_or(|watch| self.own.python.has_changed(watch));
         if refresh {
             self.refreshed_at = now;
             self.refresh_interval = Nanos(self.refresh_interval.0 * 2).min(REFRESH_INTERVAL);
-            if self.symbols.drop_replaced(self.python.reader()) {
+            if self.own.symbols.drop_replaced(self.own.python.reader()) {
                 self.refresh_interval = HASTY_INTERVAL;
-                self.edges.clear();
+                self.own.edges.clear();
                 self.locks.forget();
                 self.threads.iter_mut().for_each(ThreadSampler::forget_stack);
             }
@@ -211,7 +230,7 @@ impl Threads {
         if !refresh && !changed_list {
             return;
         }
-        let watch = self.python.watch();
+        let watch = self.own.python.watch();
         self.lost = watch.is_err();
         self.watch = watch.ok();
         self.relist(process, tables, changed);
@@ -222,7 +241,7 @@ impl Threads {
     fn relist(&mut self, process: &Process, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
         let Ok(tids) = process.tids() else { return };
         // A list that could not be read, because it is changing, is read again at the next tick.
-        let Ok(states) = self.python.threads(&tids) else {
+        let Ok(states) = self.own.python.threads(&tids) else {
             self.watch = None;
             return;
         };
@@ -275,7 +294,7 @@ impl Threads {
                 Entry::Occupied(mut known) => {
                     let same = known.get().interpreter == state.interpreter;
                     settled &= !same;
-                    if same || !self.python.has_frame(known.get()) {
+                    if same || !self.own.python.has_frame(known.get()) {
                         known.insert(state);
                     }
                 }
@@ -287,7 +306,7 @@ impl Threads {
     /// Takes over what Python says of its threads: their names, and who is a daemon.
     fn rename(&self, tables: &mut Tables, changed: &mut Vec<ThreadId>) {
         let idents = self.threads.iter().filter_map(|thread| Some(thread.python?.ident));
-        let known = self.python.known_threads(idents.collect());
+        let known = self.own.python.known_threads(idents.collect());
         for thread in &self.threads {
             let known = thread.python.and_then(|python| known.get(&python.ident));
             let info = tables.threads.get_mut(usize::from(thread.id));

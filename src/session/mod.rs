@@ -3,6 +3,7 @@
 mod locks;
 mod outlook;
 mod run;
+mod study;
 mod task_looker;
 mod task_peers;
 mod task_watch;
@@ -13,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use self::locks::{LockWatch, notes};
 use self::outlook::Outlook;
 pub use self::run::{Ending, Observer, Options, SessionError};
+use self::study::Study;
 use self::task_looker::TaskLooker;
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
@@ -149,6 +151,8 @@ impl<'c> Session<'c> {
         let started = monotonic_now();
         let end = self.options.duration.map(|length| Nanos(started.0 + Nanos::from(length).0));
         let mut pace = Pace::new(self.options.rate);
+        let mut study = Study::default();
+        let interval = self.profile.meta.interval();
         let ending = loop {
             let Some(tick) = pace.wait(stop, end) else { break Ending::Asked };
             if end.is_some_and(|end| tick.time >= end) {
@@ -161,6 +165,7 @@ impl<'c> Session<'c> {
                 self.look_at_locks();
             }
             self.look_at_tasks(tick.time);
+            study.follow(&mut self.sampler, &mut self.tables, &self.sample, interval);
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
                 self.cut(observer, None)?;
             }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::diagnose::event_loop::{handler, selector_stacks};
 use crate::diagnose::site::{Site, innermost_user, lines};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, ThreadId};
+use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, Tables, ThreadId};
 use crate::profile::{Episode, ShortSteps, ThreadProfile};
 
 use super::{Case, Finding, Severity, evidence, heaviest, loop_advice};
@@ -148,6 +148,24 @@ fn key_of(case: &Case, selectors: &[StackId], id: StateId) -> Option<Key> {
     })
 }
 
+/// The program's own lines from the handler on that lead to what takes the time, outermost first, each
+/// with the function that it called; none where that has no frame.
+fn calls(tables: &Tables, stack: StackId, handler: FunctionId) -> Vec<(Site, Option<String>)> {
+    let mut callee = None;
+    let mut found = Vec::new();
+    for line in lines(tables, stack) {
+        let called = callee.replace(line.function.name.rsplit('.').next().map(str::to_owned));
+        if line.is_user() {
+            found.push((line.site(), called.flatten()));
+        }
+        if line.id == handler {
+            break;
+        }
+    }
+    found.reverse();
+    found
+}
+
 fn finding(
     case: &Case,
     severity: Severity,
@@ -185,6 +203,9 @@ fn finding(
     let causes = heaviest(states().map(|(state, samples)| (state.cause.name(), samples)));
     let handler: Option<Site> =
         key.handler.and_then(|id| Some(Site::of(case.tables().functions.get(id)?)));
+    let calls = heaviest(own().filter_map(|(state, samples)| {
+        Some((calls(case.tables(), state.stack, key.handler?), samples))
+    }));
     let running = case.profile.threads.get(usize::from(thread));
     let kind = running.and_then(|thread| thread.event_loop.as_ref()?.kind);
     let tasks = heaviest(group.tasks.iter().map(|(task, nanos)| (task.clone(), *nanos)));
@@ -214,6 +235,7 @@ fn finding(
             ("causes_samples", causes.into_iter().collect()),
             ("probe", probe.map(|probe| probe.id.clone()).into()),
             ("handler", json!(handler)),
+            ("calls", calls.into_iter().next().map(|(calls, _)| named_calls(&calls)).into()),
             ("longest_seconds", rounded(group.longest).into()),
             ("mean_seconds", rounded(ratio(group.seconds, group.count as f64)).into()),
             ("mean_delay_seconds", rounded(ratio(group.squares, 2.0 * elapsed)).into()),
@@ -226,6 +248,10 @@ fn finding(
             (None, None, None) => loop_advice::general(key.cause).to_owned(),
         },
     }
+}
+
+fn named_calls(calls: &[(Site, Option<String>)]) -> Value {
+    calls.iter().map(|(site, callee)| json!({"where": site, "callee": callee})).collect()
 }
 
 /// The tasks that blocked the loop longest, each with the function of its coroutine.

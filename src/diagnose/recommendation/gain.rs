@@ -6,34 +6,74 @@ use crate::diagnose::load::Load;
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::Cause;
 
-/// A gain as an interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// What a gain is a gain of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Operations a second: after by before.
+    Throughput,
+    /// Seconds by which a callback of the event loop that becomes ready at a random moment is late,
+    /// on average: before less after.
+    Delay,
+    /// The most operations at the other end at once: before by after.
+    InFlight,
+    /// Seconds that the end of the program takes: before less after.
+    Shutdown,
+    /// Threads, or tasks, that go on: after less before.
+    Working,
+}
+
+impl Metric {
+    /// What the numbers mean, behind them in a sentence.
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::Throughput => "times the throughput",
+            Self::Delay => "seconds less delay for other tasks of the loop, on average",
+            Self::InFlight => "times fewer operations in flight at once",
+            Self::Shutdown => "seconds less until it has ended",
+            Self::Working => "threads or tasks more that go on",
+        }
+    }
+}
+
+/// A gain as an interval: what to expect in nine of ten cases that meet the assumption.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gain {
+    /// What it is a gain of.
+    pub metric: Metric,
     /// The least to expect.
     pub low: f64,
     /// The most to expect.
     pub high: f64,
     /// What the numbers mean.
     pub unit: &'static str,
+    /// How they were made, with the numbers put in.
+    pub arithmetic: String,
+    /// What must hold besides, which the recording does not tell.
+    pub assumes: Option<&'static str>,
 }
 
-/// Times the throughput of today.
-const THROUGHPUT: &str = "times the throughput";
-
-/// Seconds that other tasks of the loop no longer wait: on average, and at worst.
-const LATENCY: &str = "seconds less delay for other tasks of the loop (mean, worst)";
-
-/// The share of a divided computation that dividing it costs, taken for the low end: arguments and
-/// results are copied, and the pieces are never quite equal.
-const OVERHEAD: f64 = 0.2;
-
-/// How many requests in flight are taken for the low and for the high end.
-const IN_FLIGHT: (f64, f64) = (4.0, 16.0);
+/// The requests that are taken to be in flight at once where waits are to overlap.
+pub(super) const IN_FLIGHT: f64 = 8.0;
+/// The bound of a fan-out that is proposed.
+pub(super) const BOUND: f64 = 50.0;
 
 impl Gain {
-    fn throughput(low: f64, high: f64) -> Self {
-        let high = high.max(1.0);
-        Self { low: rounded(low.clamp(1.0, high)), high: rounded(high), unit: THROUGHPUT }
+    fn of(metric: Metric, (low, high): (f64, f64), arithmetic: String) -> Self {
+        let (low, high) = (rounded(low.min(high)), rounded(high));
+        Self { metric, low, high, unit: metric.unit(), arithmetic, assumes: None }
+    }
+
+    /// `times` at the best, of which a share is lost at the worst; never a loss.
+    fn throughput(times: f64, lost: f64, arithmetic: String) -> Self {
+        let least = 1.0 + (times - 1.0) * (1.0 - lost);
+        // Less waiting for each other makes the rest a little faster, too.
+        let most = 1.0 + (times - 1.0) * 1.1;
+        Self::of(Metric::Throughput, (least.max(most / 2.0), most), arithmetic)
+    }
+
+    fn assuming(self, what: &'static str) -> Self {
+        Self { assumes: Some(what), ..self }
     }
 
     /// By processes, when several threads queue for the GIL.
@@ -41,20 +81,35 @@ impl Gain {
     /// Amdahl: what advances today (threads that compute) against what could advance (those and
     /// the GIL's waiters, at most one for each CPU).
     pub(super) fn of_leaving_the_gil(load: &Load) -> Self {
-        let today = load.mean_of(&[Cause::Python, Cause::Native, Cause::CpuWait]);
-        let could = (today + load.mean(Cause::Gil)).min(load.facts.usable_cpus);
-        let high = ratio(could, today);
-        Self::throughput(1.0 + (high - 1.0) * (1.0 - OVERHEAD) - OVERHEAD, high)
+        let (times, arithmetic) = leaving_the_gil(load);
+        Self::throughput(times, 0.35, arithmetic)
+            .assuming("the pieces of work are large against what is sent to and fro for each")
+    }
+
+    /// The same by a build without the GIL, whose interpreter is slower for a single thread.
+    pub(super) fn of_dropping_the_gil(load: &Load) -> Self {
+        let (times, arithmetic) = leaving_the_gil(load);
+        let (low, high) = (0.55 * times, 1.05 * times);
+        let arithmetic = format!(
+            "{arithmetic}; a free-threaded build takes up to 45 % of that for its finer locks"
+        );
+        Self::of(Metric::Throughput, (low.max(high / 2.0), high), arithmetic)
+            .assuming("what the threads share is not written by all of them all the time")
     }
 
     /// By dividing one thread's computation among the CPUs.
     ///
-    /// Amdahl with the share of the time that computes as the parallel part; 1 at the low end,
-    /// since it is not known whether the work can be divided.
+    /// Amdahl with the share of the time that computes as the parallel part.
     pub(super) fn of_dividing(load: &Load) -> Option<Self> {
         let cpus = load.facts.usable_cpus;
         let parallel = load.facts.busiest.min(1.0);
-        cpus.is_finite().then(|| Self::throughput(1.0, 1.0 / (1.0 - parallel + parallel / cpus)))
+        let times = 1.0 / (1.0 - parallel + parallel / cpus);
+        let arithmetic = format!(
+            "Amdahl: 1 / ({:.2} + {parallel:.2} / {cpus:.1} CPUs) = {times:.2}",
+            1.0 - parallel
+        );
+        cpus.is_finite()
+            .then(|| Self::throughput(times, 0.5, arithmetic).assuming("the work can be divided"))
     }
 
     /// By letting the waits of one thread overlap.
@@ -63,32 +118,95 @@ impl Gain {
     /// as long as the other end keeps its response time and one thread can do what is to be done
     /// between the waits.
     pub(super) fn of_overlapping(load: &Load) -> Self {
-        let between = ratio(load.on_cpu(), load.active());
+        let between = ratio(load.on_cpu(), load.on_cpu() + load.waiting_outside());
         let most = if between > 0.0 { 1.0 / between } else { f64::INFINITY };
-        Self::throughput(IN_FLIGHT.0.min(most), IN_FLIGHT.1.min(most))
+        let times = IN_FLIGHT.min(most);
+        let arithmetic = format!(
+            "Little: {IN_FLIGHT:.0} requests in flight instead of 1, at most 1 / {between:.3} (the share \
+             that one CPU has to compute)"
+        );
+        Self::of(Metric::Throughput, ((0.55 * times).max(1.0), 1.05 * times), arithmetic)
+            .assuming("the requests do not need each other's answers, and the other end answers 8 at a time as fast as one")
+    }
+
+    /// By tasks in the place of threads that wait at the same time.
+    pub(super) fn of_tasks_for_threads(waiting: f64) -> Self {
+        let arithmetic = format!("the same {waiting:.0} waits overlap today and then");
+        Self::of(Metric::Throughput, (0.75, 1.45), arithmetic).assuming(
+            "the other end sets the pace; what is saved is memory and switches of threads",
+        )
     }
 
     /// By computing while waiting.
     pub(super) fn of_mixing(load: &Load) -> Self {
         let (computes, waits) = (load.on_cpu(), load.io());
-        Self::throughput(1.0, ratio(computes + waits, computes.max(waits)))
+        let times = ratio(computes + waits, computes.max(waits));
+        let arithmetic = format!(
+            "{computes:.2} threads compute and {waits:.2} wait: at best the shorter part disappears"
+        );
+        Self::throughput(times, 0.7, arithmetic).assuming("the pieces of work are independent")
     }
 
     /// By not holding a lock while waiting: the queue for it could go on, computations in Python
     /// one at a time.
     pub(super) fn of_smaller_blocks(load: &Load) -> Self {
-        let computing = ratio(load.on_cpu(), load.active() - load.entering()).min(1.0);
-        let one_at_a_time = if load.facts.gil { computing } else { 0.0 };
-        Self::throughput(1.0, 1.0 + load.entering() * (1.0 - one_at_a_time))
+        let (queue, rest) = (load.entering(), load.active() + load.mean(Cause::Sleep));
+        let going = (rest - queue).max(0.2);
+        let computing = ratio(load.on_cpu(), going).min(1.0);
+        let cpus = if load.facts.gil { 1.0 } else { load.facts.usable_cpus };
+        let most = if computing > 0.0 { cpus / computing } else { f64::INFINITY };
+        let times = (1.0 + queue / going).min(most.max(1.0));
+        let arithmetic = format!(
+            "{:.1} threads could go on instead of {going:.1}, of whose time {computing:.2} is on a CPU",
+            queue + going
+        );
+        Self::of(Metric::Throughput, ((0.55 * times).max(1.0), 1.1 * times), arithmetic)
+            .assuming("the lock guards data, and not the waits that happen under it")
     }
 
     /// By getting the CPUs within reach.
     pub(super) fn of_more_cpu(load: &Load) -> Self {
-        Self::throughput(1.0, ratio(1.0, 1.0 - load.starvation()))
+        let times = ratio(1.0, 1.0 - load.starvation());
+        let arithmetic = format!("1 / (1 - {:.2} of the CPU time within reach)", load.starvation());
+        Self::throughput(times, 0.4, arithmetic)
     }
 
-    /// By an event loop that is no longer blocked.
-    pub(super) fn of_latency(mean: f64, worst: f64) -> Self {
-        Self { low: rounded(mean), high: rounded(worst), unit: LATENCY }
+    /// By an event loop that is no longer blocked: `mean` is how late a callback is today.
+    pub(super) fn of_latency(mean: f64) -> Self {
+        let arithmetic = format!(
+            "the sum of the squares of the steps' lengths, by twice the time, is {mean:.4} s"
+        );
+        Self::of(Metric::Delay, (0.7 * mean, 1.2 * mean), arithmetic)
     }
+
+    /// By a bound on how many operations are under way at once.
+    pub(super) fn of_bounding(width: f64) -> Self {
+        let times = width / BOUND;
+        let arithmetic = format!("{width:.0} at once today, by a bound of {BOUND:.0}");
+        Self::of(Metric::InFlight, (0.7 * times, 1.3 * times), arithmetic)
+    }
+
+    /// By ending without waiting for what nobody told to end.
+    pub(super) fn of_ending(seconds: f64) -> Self {
+        let arithmetic = format!("its end was seen to take {seconds:.1} s");
+        Self::of(Metric::Shutdown, (0.65 * seconds, 1.25 * seconds), arithmetic)
+    }
+
+    /// By breaking deadlocks.
+    pub(super) fn of_going_on(stuck: usize) -> Self {
+        let arithmetic = format!("{stuck} wait for ever");
+        Self::of(Metric::Working, (stuck as f64, stuck as f64), arithmetic)
+    }
+}
+
+/// How many times more could advance without a GIL, with the arithmetic.
+fn leaving_the_gil(load: &Load) -> (f64, String) {
+    let today = load.on_cpu();
+    let could = (today + load.mean(Cause::Gil)).min(load.facts.usable_cpus);
+    let times = ratio(could, today).max(1.0);
+    let arithmetic = format!(
+        "{today:.2} threads compute today, {could:.2} could (at most the {:.1} CPUs)",
+        load.facts.usable_cpus
+    );
+    (times, arithmetic)
 }

@@ -1,18 +1,27 @@
 //! What to do about it: a concurrency model, what it would gain, what it costs.
 
 mod choice;
+mod computing;
 mod gain;
 mod model;
+mod rewrite;
+mod steps;
+mod trouble;
+mod veto;
+mod waiting;
 
 use serde::Serialize;
+
+use crate::profile::Profile;
 
 use super::findings::Finding;
 use super::load::Load;
 use super::loops::LoopMeasures;
 use super::verdict::Verdict;
 
-pub use self::gain::Gain;
+pub use self::gain::{Gain, Metric};
 pub use self::model::Model;
+pub use self::steps::Step;
 
 use self::choice::{Choice, Situation};
 
@@ -26,6 +35,8 @@ pub struct Recommendation {
     pub gain: Option<Gain>,
     /// Why, and from which numbers.
     pub why: Vec<String>,
+    /// The steps to take, with code.
+    pub steps: Vec<Step>,
     /// What it costs.
     pub tradeoffs: Vec<&'static str>,
     /// What to do besides, so that the change is safe.
@@ -33,41 +44,47 @@ pub struct Recommendation {
     /// What would not help, and why.
     pub rejected: Vec<Rejected>,
     /// The command that shows whether it helped.
-    pub verify: Option<&'static str>,
+    pub verify: Option<String>,
 }
 
 /// A model that would not help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// The model.
     pub model: Model,
     /// Why not.
-    pub why: &'static str,
+    pub why: String,
 }
-
-/// How a change is proved: the same report after it.
-const VERIFY: &str = "pyconc report -d 30 --pid N, after the change";
 
 impl Recommendation {
     /// What to do about a verdict.
     pub(super) fn of(
+        profile: &Profile,
         load: &Load,
         verdict: &Verdict,
         findings: &[Finding],
         loops: &[LoopMeasures],
     ) -> Self {
-        let situation = Situation { load, findings, loops };
-        let Choice { model, gain, why, rejected } = choice::choose(verdict.workload, &situation);
+        let situation = Situation { profile, load, findings, loops };
+        let choice = choice::choose(verdict.workload, &situation);
+        let steps = steps::steps(&situation, &choice);
+        let Choice { model, gain, why, rejected, .. } = choice;
         Self {
             model,
             gain,
             why,
+            steps,
             tradeoffs: model.tradeoffs().to_vec(),
             controls: model.controls().to_vec(),
             rejected,
-            verify: (model != Model::Keep).then_some(VERIFY),
+            verify: (model != Model::Keep).then(verify),
         }
     }
+}
+
+/// How a change is proved: the same report after it.
+fn verify() -> String {
+    "pyconc report -d 30 --pid N, after the change".to_owned()
 }
 
 #[cfg(test)]
@@ -97,7 +114,10 @@ mod tests {
         assert!(!recommendation.why.is_empty());
         assert!(recommendation.rejected.iter().all(|rejected| rejected.model != model));
         assert_eq!(recommendation.verify.is_some(), model != Model::Keep);
-        let sane = recommendation.gain.is_none_or(|gain| gain.low <= gain.high);
+        let sane = recommendation
+            .gain
+            .as_ref()
+            .is_none_or(|gain| gain.low <= gain.high && gain.high <= 2.0 * gain.low + 1e-3);
         assert!(sane, "{:?}", recommendation.gain);
         recommendation
     }
@@ -107,9 +127,9 @@ mod tests {
         let each = [(Cause::Python, 25), (Cause::Gil, 75)];
         let mut fixture = alike(4, &each, 1.0);
         let gain = recommended(Model::Processes, &fixture).gain.unwrap();
-        assert_eq!((gain.low, gain.high), (3.2, 4.0));
+        assert_eq!((gain.low, gain.high), (2.95, 4.3), "four times at best");
         fixture.profile.meta.usable_cpus = 2.0;
-        assert_eq!(recommended(Model::Processes, &fixture).gain.unwrap().high, 2.0);
+        assert_eq!(recommended(Model::Processes, &fixture).gain.unwrap().high, 2.1);
         fixture.profile.meta.usable_cpus = 1.0;
         recommended(Model::Native, &fixture);
     }
@@ -117,7 +137,7 @@ mod tests {
     #[test]
     fn one_busy_thread_wants_processes_or_threads_by_what_it_runs() {
         let gain = recommended(Model::Processes, &alike(1, &[(Cause::Python, 100)], 1.0)).gain;
-        assert_eq!(gain.map(|gain| (gain.low, gain.high)), Some((1.0, 4.0)));
+        assert_eq!(gain.map(|gain| (gain.low, gain.high)), Some((2.5, 4.3)));
         recommended(Model::Threads, &alike(1, &[(Cause::Native, 100)], 1.0));
     }
 
@@ -128,9 +148,9 @@ mod tests {
             let fixture = alike(1, &causes, computes as f64 / 100.0);
             recommended(Model::Asyncio, &fixture).gain.map(|gain| (gain.low, gain.high)).unwrap()
         };
-        assert_eq!(waits(2), (4.0, 16.0));
-        assert_eq!(waits(10), (4.0, 10.0));
-        assert_eq!(waits(25), (4.0, 4.0));
+        assert_eq!(waits(2), (4.4, 8.4), "eight in flight");
+        assert_eq!(waits(10), (4.4, 8.4));
+        assert_eq!(waits(25), (2.2, 4.2), "a quarter of the time is work");
     }
 
     #[test]
@@ -144,7 +164,7 @@ mod tests {
     #[test]
     fn a_blocked_loop_awaits_waits_and_offloads_work() {
         let gain = recommended(Model::Asyncio, &Fixture::blocked_by_sleep()).gain.unwrap();
-        assert_eq!((gain.low, gain.high), (0.045, 0.3));
+        assert_eq!((gain.low, gain.high), (0.032, 0.054), "45 ms");
         for cause in [Cause::Python, Cause::Native] {
             let mut fixture = alike(1, &[(Cause::Parked, 60)], 0.4);
             let thread = crate::model::ThreadId(0);
@@ -158,7 +178,7 @@ mod tests {
         let mut starved = alike(1, &[(Cause::Python, 50), (Cause::CpuWait, 50)], 0.5);
         starved.cpus(0.5, 0.5);
         let gain = recommended(Model::MoreCpus, &starved).gain.unwrap();
-        assert_eq!((gain.low, gain.high), (1.0, 2.0));
+        assert_eq!((gain.low, gain.high), (1.6, 2.1));
         let mut locked = alike(3, &[(Cause::Lock, 100)], 0.0);
         let holder = locked.thread("holder");
         locked.spend(holder, 100, &Doing::new(Cause::Sleep, &["app.py:save:5"]));

@@ -14,12 +14,24 @@ pub enum Model {
     Threads,
     /// Processes.
     Processes,
+    /// Threads on a build of Python without the GIL.
+    FreeThreaded,
+    /// Larger pieces of work for each message to a pool's processes.
+    LargerChunks,
     /// Code outside the interpreter: C, Rust, a numeric library.
     Native,
     /// Take the call off the event loop, into an executor.
     OffloadToExecutor,
     /// Hold locks for less.
     ReduceLockScope,
+    /// Bound how many operations are under way at once.
+    BoundFanOut,
+    /// Take locks in one order.
+    FixDeadlock,
+    /// Tell tasks and threads to end, and wait for them.
+    CloseOnShutdown,
+    /// End what is begun: tasks, threads, connections.
+    FixLeak,
     /// Give the process more CPU.
     MoreCpus,
 }
@@ -33,6 +45,12 @@ impl Model {
             Self::Asyncio => "asyncio",
             Self::Threads => "threads",
             Self::Processes => "processes",
+            Self::FreeThreaded => "free-threaded",
+            Self::LargerChunks => "larger-chunks",
+            Self::BoundFanOut => "bound-fan-out",
+            Self::FixDeadlock => "fix-deadlock",
+            Self::CloseOnShutdown => "close-on-shutdown",
+            Self::FixLeak => "fix-leak",
             Self::Native => "native",
             Self::OffloadToExecutor => "offload-to-executor",
             Self::ReduceLockScope => "reduce-lock-scope",
@@ -48,10 +66,40 @@ impl Model {
             Self::Asyncio => "wait with asyncio, in tasks",
             Self::Threads => "use threads",
             Self::Processes => "compute in several processes",
+            Self::FreeThreaded => "run the threads on a free-threaded build of Python",
+            Self::LargerChunks => "send more work to the pool with each message",
+            Self::BoundFanOut => "bound how many operations are under way at once",
+            Self::FixDeadlock => "take the locks in one order",
+            Self::CloseOnShutdown => "tell tasks and threads to end, and wait for them",
+            Self::FixLeak => "end what is begun",
             Self::Native => "move the hot code out of Python",
             Self::OffloadToExecutor => "take the call off the event loop",
             Self::ReduceLockScope => "hold the lock for less",
             Self::MoreCpus => "give the process more CPU",
+        }
+    }
+
+    /// What is to be done, in a sentence.
+    pub(super) const fn step(self) -> &'static str {
+        match self {
+            Self::Asyncio => "Let the waits overlap, with a bound and a time limit for each.",
+            Self::Threads => "Divide the work among a few threads.",
+            Self::Processes => "Let processes compute the pieces.",
+            Self::FreeThreaded => "Run it on a free-threaded build.",
+            Self::LargerChunks => "Send many items with each message.",
+            Self::OffloadToExecutor => "Take the call off the loop.",
+            Self::ReduceLockScope => {
+                "Hold the lock for what it guards, and not for the waits around it."
+            }
+            Self::BoundFanOut => "Bound the fan-out, and limit the time of each.",
+            Self::FixDeadlock => "Take the locks in one order everywhere.",
+            Self::CloseOnShutdown => {
+                "Tell the threads and tasks to end, and wait for them with a limit."
+            }
+            Self::FixLeak => "Own what is begun, so that it ends with its owner.",
+            Self::Keep => "Nothing has to change.",
+            Self::Native => "Move the hot function to C, Rust or a numeric library.",
+            Self::MoreCpus => "Give the process the CPUs that its threads ask for.",
         }
     }
 
@@ -71,6 +119,26 @@ impl Model {
                 "Arguments and results are copied (pickled) between processes.",
                 "Each process takes the memory of an interpreter and its imports.",
             ],
+            Self::FreeThreaded => &[
+                "A single thread is slower there: by a tenth (3.14) to a third (3.13).",
+                "Extension modules have to be built for it; one that is not turns the GIL on again.",
+                "Races that the GIL hid show: what threads share needs locks.",
+            ],
+            Self::LargerChunks => &[
+                "The last pieces end later: with few of them a worker may be without work at the end.",
+                "A failed piece loses more work.",
+            ],
+            Self::BoundFanOut => &[
+                "What is over the bound waits here and not at the other end.",
+                "The bound is one more number to choose, and to choose again when the other end changes.",
+            ],
+            Self::FixDeadlock => {
+                &["One order of all locks is a rule that every new piece of code has to keep."]
+            }
+            Self::CloseOnShutdown => {
+                &["Work that is under way is given up, or the end waits for it up to a limit."]
+            }
+            Self::FixLeak => &["Somebody has to own each task, thread and connection: code moves."],
             Self::Native => &[
                 "A second language, or a library, to build and to debug.",
                 "Data has to be held in a form that the native code can use without conversion.",
@@ -106,6 +174,32 @@ impl Model {
                 "Use a ProcessPoolExecutor in a `with` block; start processes by spawn or forkserver, not by fork with threads.",
                 "Send large pieces of work; measure the share of pickling.",
                 "Test that arguments and results can be pickled, and what happens when a worker dies.",
+            ],
+            Self::FreeThreaded => &[
+                "Check sys._is_gil_enabled() at the start, and after all imports.",
+                "Run the tests with many threads there, and under a thread sanitiser where C code is your own.",
+                "Keep the old build beside it; the same program runs on both.",
+            ],
+            Self::LargerChunks => &[
+                "Choose the chunk so that it takes 10 ms or more in the worker.",
+                "Measure the share of pickling again after the change.",
+            ],
+            Self::BoundFanOut => &[
+                "Give every wait a timeout, so that one that hangs does not keep its permit for ever.",
+                "Watch how many wait for a permit, and for how long.",
+                "Test with ten times the usual number.",
+            ],
+            Self::FixDeadlock => &[
+                "Give acquire() a timeout in the tests, and let a failure name the lock.",
+                "Keep a thread dump (pyconc dump) at hand for the next time.",
+            ],
+            Self::CloseOnShutdown => &[
+                "Test the end: start, work, SIGTERM, and count threads and tasks that are left.",
+                "Give the wait for them a limit, and log who did not come.",
+            ],
+            Self::FixLeak => &[
+                "Watch the number of tasks, threads and connections over time.",
+                "Test that it is the same after a thousand operations as after one.",
             ],
             Self::Native => &[
                 "Keep the Python version as the reference in the tests.",

@@ -1,0 +1,232 @@
+//! What to do, step by step, with code in the names of the program.
+
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::diagnose::findings::Finding;
+use crate::diagnose::site::{Site, lines};
+use crate::model::Cause;
+
+use super::choice::{Choice, Situation};
+use super::gain::{BOUND, IN_FLIGHT};
+use super::model::Model;
+use super::rewrite;
+
+/// A step towards a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// What to do.
+    pub what: String,
+    /// Where.
+    #[serde(rename = "where")]
+    pub site: Option<Site>,
+    /// The code there, where it could be read.
+    pub before: Option<String>,
+    /// What to write instead, or what that looks like.
+    pub after: Option<String>,
+}
+
+/// The recipe of each model that has one.
+const RECIPES: [(Model, &str); 11] = [
+    (Model::Asyncio, include_str!("recipes/asyncio.py")),
+    (Model::Threads, include_str!("recipes/threads.py")),
+    (Model::Processes, include_str!("recipes/processes.py")),
+    (Model::FreeThreaded, include_str!("recipes/free-threaded.sh")),
+    (Model::LargerChunks, include_str!("recipes/larger-chunks.py")),
+    (Model::OffloadToExecutor, include_str!("recipes/offload-to-executor.py")),
+    (Model::ReduceLockScope, include_str!("recipes/reduce-lock-scope.py")),
+    (Model::BoundFanOut, include_str!("recipes/bound-fan-out.py")),
+    (Model::FixDeadlock, include_str!("recipes/fix-deadlock.py")),
+    (Model::CloseOnShutdown, include_str!("recipes/close-on-shutdown.py")),
+    (Model::FixLeak, include_str!("recipes/fix-leak.py")),
+];
+
+/// The steps of a choice: the line that is to be changed, the recipe, and what belongs to it.
+pub(super) fn steps(situation: &Situation, choice: &Choice) -> Vec<Step> {
+    let finding = choice.about.and_then(|id| situation.finding(id));
+    let mut steps = Vec::new();
+    if let Some(finding) = finding {
+        steps.extend(call_elsewhere(situation, choice.model, finding));
+    }
+    // What was rewritten in its place needs no pattern.
+    let rewritten = steps.iter().any(|step: &Step| step.after.is_some());
+    if !rewritten {
+        let site = finding.and_then(|it| it.site.clone()).or_else(|| busiest(situation));
+        steps.extend(recipe(situation, choice.model, finding, site));
+    }
+    let advice = finding.map(|finding| finding.advice.clone());
+    steps.extend(advice.filter(|_| choice.model != Model::Keep).map(|what| Step {
+        what,
+        site: None,
+        before: None,
+        after: None,
+    }));
+    steps
+}
+
+/// For a blocked loop: the handler's line, with the call made elsewhere.
+fn call_elsewhere(situation: &Situation, model: Model, finding: &Finding) -> Option<Step> {
+    if !matches!(model, Model::Asyncio | Model::OffloadToExecutor)
+        || finding.id != "blocked-event-loop"
+    {
+        return None;
+    }
+    let cause = finding.evidence.get("cause").and_then(Value::as_str);
+    let computes = cause == Some(Cause::Python.name());
+    let to_thread = to_thread(situation);
+    let wrap = |callee: &str, arguments: &str| {
+        let comma = if arguments.is_empty() { "" } else { ", " };
+        if callee == "time.sleep" || callee == "sleep" {
+            format!("await asyncio.sleep({arguments})")
+        } else if computes {
+            format!("await loop.run_in_executor(pool, {callee}{comma}{arguments})")
+        } else {
+            format!("await {to_thread}{callee}{comma}{arguments})")
+        }
+    };
+    // The outermost call that is not awaited is the first one that a coroutine makes of plain code.
+    let calls = finding.evidence.get("calls")?.as_array()?;
+    let mut rewritten = calls.iter().filter_map(|call| {
+        let site: Site = serde_json::from_value(call.get("where")?.clone()).ok()?;
+        let source = situation.profile.surroundings.source(&site.file, site.line)?;
+        let callee = call.get("callee").and_then(Value::as_str).map(str::to_owned);
+        // A function written in C has no frame: of the statement the first call is it.
+        let name = callee.or_else(|| outer_call(source))?;
+        let after = rewrite::call(source, &name, &wrap)?;
+        Some((site, source.to_owned(), after))
+    });
+    let (site, source, after) = rewritten.next()?;
+    let what = if computes {
+        "Make this call in a process of a pool that the program keeps (pool = ProcessPoolExecutor(), loop = \
+         asyncio.get_running_loop())."
+    } else if cause == Some(Cause::Sleep.name()) {
+        "Wait without the loop."
+    } else {
+        "Make this call in a thread; better, await the asynchronous form of it."
+    };
+    Some(Step { what: what.to_owned(), site: Some(site), before: Some(source), after: Some(after) })
+}
+
+/// The name of the first call of a statement.
+fn outer_call(statement: &str) -> Option<String> {
+    let open = statement.find('(')?;
+    let head = statement.get(..open)?;
+    let name = head.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn recipe(
+    situation: &Situation,
+    model: Model,
+    finding: Option<&Finding>,
+    site: Option<Site>,
+) -> Option<Step> {
+    let (_, text) = RECIPES.iter().find(|(of, _)| *of == model)?;
+    let evidence = |key: &str| finding.and_then(|it| it.evidence.get(key)?.as_str());
+    let function = site.as_ref().map_or("work", |site| &site.function);
+    let bare = function.rsplit('.').next().unwrap_or(function);
+    let place = site.as_ref().map_or_else(String::new, |site| {
+        let file = site.file.rsplit('/').next().unwrap_or_default();
+        format!(" ({file}:{})", site.line)
+    });
+    let meta = &situation.profile.meta;
+    let script = meta.command.iter().find(|word| word.ends_with(".py"));
+    let cpus = situation.load.facts.usable_cpus;
+    let values = context! {
+        function,
+        bare => if bare.starts_with('<') { "work" } else { bare },
+        place,
+        modern => is_modern(situation),
+        to_thread => to_thread(situation),
+        computes => evidence("cause") == Some(Cause::Python.name()),
+        cpus => if cpus.is_finite() { cpus.ceil() as u64 } else { 4 },
+        in_flight => IN_FLIGHT as u64,
+        bound => BOUND as u64,
+        lock => evidence("lock").filter(|name| !name.is_empty()).unwrap_or("the_lock"),
+        locks => evidence("locks").unwrap_or("by name, or by id()"),
+        build => if version(situation) >= (3, 13) { version_text(situation) } else { "3.14".to_owned() },
+        script => script.map_or("app.py", String::as_str),
+    };
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let after = environment.render_str(text, values).ok()?;
+    let before =
+        site.as_ref().and_then(|site| situation.profile.surroundings.source(&site.file, site.line));
+    let before = before.map(str::to_owned);
+    Some(Step {
+        what: model.step().to_owned(),
+        site,
+        before,
+        after: Some(after.trim_end().to_owned()),
+    })
+}
+
+/// The function that computes most: the outermost of the program's own that a thread runs there.
+fn busiest(situation: &Situation) -> Option<Site> {
+    let tables = &situation.profile.tables;
+    let working = situation.profile.rows().filter(|row| row.state.cause == Cause::Python);
+    let row = working.max_by_key(|row| row.samples)?;
+    let line = lines(tables, row.state.stack).find(|line| line.is_user())?;
+    Some(line.site())
+}
+
+/// The version of Python, as two numbers.
+fn version(situation: &Situation) -> (u32, u32) {
+    let mut parts = situation.profile.meta.python.split('.');
+    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or_default();
+    (next(), next())
+}
+
+fn version_text(situation: &Situation) -> String {
+    let (major, minor) = version(situation);
+    format!("{major}.{minor}")
+}
+
+/// Whether there are `TaskGroup` and `timeout`.
+fn is_modern(situation: &Situation) -> bool {
+    version(situation) >= (3, 11)
+}
+
+/// What runs a call in a thread, up to the call.
+fn to_thread(situation: &Situation) -> &'static str {
+    if version(situation) >= (3, 9) {
+        "asyncio.to_thread("
+    } else {
+        "asyncio.get_running_loop().run_in_executor(None, "
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RECIPES, outer_call};
+
+    #[test]
+    fn a_statements_first_call_is_named() {
+        assert_eq!(
+            outer_call("x = urllib.request.urlopen(url).read()").as_deref(),
+            Some("urlopen")
+        );
+        assert_eq!(outer_call("time.sleep(1)").as_deref(), Some("sleep"));
+        assert_eq!(outer_call("x = 1"), None);
+    }
+
+    #[test]
+    fn every_recipe_can_be_rendered() {
+        for (model, text) in RECIPES {
+            for modern in [false, true] {
+                let mut environment = minijinja::Environment::new();
+                environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+                let values = minijinja::context! {
+                    function => "Shop.load", bare => "load", place => " (shop.py:3)", modern,
+                    to_thread => "asyncio.to_thread(", computes => modern, cpus => 2,
+                    in_flight => 8, bound => 50, lock => "self.lock", locks => "a, b",
+                    build => "3.14", script => "app.py",
+                };
+                let rendered = environment.render_str(text, values);
+                let rendered = rendered.unwrap_or_else(|error| panic!("{model:?}: {error:#}"));
+                assert!(!rendered.contains("{{") && !rendered.contains("{%"), "{rendered}");
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What no concurrency model mends: deadlocks, locks, fan-outs without a bound, ends that nobody
+//! prepared, leaks, crumbs of work.
+
+use crate::diagnose::findings::Finding;
+use crate::diagnose::load::Load;
+use crate::diagnose::words::{percent, seconds};
+use crate::model::Cause;
+
+use super::choice::{Choice, Situation};
+use super::gain::{BOUND, Gain};
+use super::model::Model;
+
+/// Findings of things that were begun and not ended.
+const LEAKS: [&str; 3] = ["task-leak", "unclosed-client", "queue-growing"];
+
+pub(super) fn deadlocked(load: &Load) -> Choice {
+    let stuck = load.facts.deadlocked_threads + load.facts.deadlocked_tasks;
+    Choice::new(
+        Model::FixDeadlock,
+        Some(Gain::of_going_on(stuck)),
+        "A deadlock is a mistake and not a matter of the concurrency model: who needs several locks \
+         takes them in one order that all keep.",
+    )
+    .and(format!("{stuck} threads or tasks can never go on; until the process is restarted nothing changes that."))
+    .not(Model::Threads, "More threads would stop at the same locks.")
+    .not(Model::Processes, "What they share would be lost, and a lock between processes stops them as well.")
+    .about(if load.facts.deadlocked_threads > 0 { "deadlock" } else { "async-deadlock" })
+}
+
+pub(super) fn lock_bound(situation: &Situation) -> Choice {
+    let load = situation.load;
+    let choice = Choice::new(
+        Model::ReduceLockScope,
+        Some(Gain::of_smaller_blocks(load)),
+        format!(
+            "On average {:.1} threads wait for a lock. While they do, they might as well not exist.",
+            load.entering()
+        ),
+    );
+    let choice = match situation.finding("lock-contention").and_then(meanwhile) {
+        Some((cause, share)) => choice.and(format!(
+            "Whoever has it spends {} of that time with cause `{cause}`.",
+            percent(share)
+        )),
+        None => choice,
+    };
+    let choice = choice.not(Model::Threads, "More threads would wait for the same lock.");
+    let computes = load.facts.gil && load.mean(Cause::Python) >= 0.8;
+    let choice = if computes {
+        choice.and("The holder computes in Python nearly all of the time: without the lock the others would wait for the GIL instead.")
+    } else {
+        choice.not(Model::Processes, "They share no lock, but no data either: what the lock guards would have to be kept elsewhere.")
+    };
+    choice
+        .not(Model::Asyncio, "Tasks would wait for an asyncio.Lock in the same way.")
+        .about("lock-contention")
+}
+
+/// What the holder of a contended lock mostly does.
+fn meanwhile(finding: &Finding) -> Option<(String, f64)> {
+    let holder = finding.evidence.get("holders")?.as_array()?.first()?;
+    let causes = holder.get("meanwhile")?.as_object()?;
+    let shares = causes.iter().filter_map(|(cause, share)| Some((cause.clone(), share.as_f64()?)));
+    shares.max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// A fan-out without a bound.
+pub(super) fn fan_out(situation: &Situation) -> Option<Choice> {
+    let finding = situation.serious("unbounded-fan-out")?;
+    let width = finding.count as f64;
+    let choice = Choice::new(
+        Model::BoundFanOut,
+        Some(Gain::of_bounding(width)),
+        format!(
+            "One task starts {width:.0} at once and waits for all of them: the other end, memory and descriptors have to bear them all."
+        ),
+    );
+    Some(
+        choice
+            .and(format!("A Semaphore of {BOUND:.0} to begin with: raise it while the throughput still grows."))
+            .not(Model::Threads, "A pool of threads bounds them too, but takes a thread for each.")
+            .not(Model::Processes, "The waits overlap already; there is next to nothing to compute.")
+            .about("unbounded-fan-out"),
+    )
+}
+
+/// A pool of processes that gets its work in crumbs.
+pub(super) fn crumbs(situation: &Situation) -> Option<Choice> {
+    let load = situation.load;
+    let pools = situation.profile.surroundings.children.iter().any(|child| child.same_program);
+    let share = load.facts.marked.ipc_of_work();
+    if !pools || share < 0.4 || load.facts.marked.ipc < 0.2 {
+        return None;
+    }
+    let choice = Choice::new(
+        Model::LargerChunks,
+        None,
+        format!(
+            "{} of what this process computes is packing, sending and unpacking work for its pool's processes.",
+            percent(share)
+        ),
+    );
+    Some(
+        choice
+            .and("With many items in each message (map's chunksize) that is paid once for all of them.")
+            .not(Model::Processes, "More of them would be sent crumbs faster than these can be packed.")
+            .not(Model::Threads, "Threads need no messages, but what they compute in Python takes turns at the GIL."),
+    )
+}
+
+/// What is worth doing where the model is to be kept.
+pub(super) fn instead_of_keeping(situation: &Situation) -> Option<Choice> {
+    fan_out(situation).or_else(|| shutdown(situation)).or_else(|| leak(situation))
+}
+
+fn shutdown(situation: &Situation) -> Option<Choice> {
+    let finding = situation.serious("blocks-shutdown")?;
+    let length = finding.seconds;
+    let choice = Choice::new(
+        Model::CloseOnShutdown,
+        Some(Gain::of_ending(length)),
+        format!("Its end took {}: it waited for what nobody had told to end.", seconds(length)),
+    );
+    Some(choice.about("blocks-shutdown"))
+}
+
+fn leak(situation: &Situation) -> Option<Choice> {
+    let (id, finding) = LEAKS.into_iter().find_map(|id| Some((id, situation.serious(id)?)))?;
+    let why = format!("{}: in the end memory or descriptors run out.", finding.name);
+    Some(Choice::new(Model::FixLeak, None, why).about(id))
+}
