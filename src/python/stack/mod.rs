@@ -43,6 +43,8 @@ const ATTEMPTS: u32 = 40;
 const PATIENCE: u32 = 6;
 /// Attempts that only learn where frames are.
 const LESSONS: u32 = 8;
+/// Holders of the innermost frame that are remembered.
+const MOST_HOLDERS: usize = 4;
 /// Frames this far from the innermost one, in bytes, are read twice: nearly always all of them.
 const TWICE_WITHIN: u64 = 4096;
 /// How many frames far from each other are read twice, each a span.
@@ -76,8 +78,9 @@ pub struct StackReader {
     regions: Regions,
     /// What is read twice, and where the first reading lies in the buffer.
     twice: Vec<(Span, usize)>,
-    /// The `_PyCFrame` that leads to the innermost frame; 0 where there is none.
-    holder: u64,
+    /// The `_PyCFrame`s that led to the innermost frame, the last one first. Each call of Python by C
+    /// code has its own, so that a program that goes through a library in C has another each time.
+    holders: Vec<u64>,
     /// The stack that was read last.
     last: Vec<RawFrame>,
     /// The head behind which the last reading found no frames.
@@ -141,16 +144,17 @@ impl StackReader {
         while torn < ATTEMPTS && lessons < LESSONS {
             let (before, after) = match self.copy(reader, thread, gil) {
                 Ok(heads) => heads,
-                Err(ReadError::Unmapped) if !self.regions.is_empty() || self.holder != 0 => {
+                Err(ReadError::Unmapped)
+                    if !self.regions.is_empty() || !self.holders.is_empty() =>
+                {
                     self.forget_places();
                     lessons += 1;
                     continue;
                 }
                 Err(_) => return Err(Failure::Unreadable),
             };
-            if before.holder != self.holder {
-                self.holder = before.holder;
-                lessons += 1;
+            if self.is_new_holder(before.holder) {
+                torn += 1;
                 continue;
             }
             match self.walk(reader.layout, before.frame, frames) {
@@ -202,7 +206,18 @@ impl StackReader {
     fn forget_places(&mut self) {
         self.regions.clear();
         self.twice.clear();
-        self.holder = 0;
+        self.holders.clear();
+    }
+
+    /// Whether what the last reading found in the head's stead was not read with it; it is the next
+    /// time.
+    fn is_new_holder(&mut self, holder: u64) -> bool {
+        if holder == 0 || self.holders.contains(&holder) {
+            return false;
+        }
+        self.holders.insert(0, holder);
+        self.holders.truncate(MOST_HOLDERS);
+        true
     }
 
     /// One system call: head, innermost frames, regions, GIL, head. Where the head leads to the
@@ -216,17 +231,16 @@ impl StackReader {
     ) -> Result<(ThreadHead, ThreadHead), ReadError> {
         let layout = reader.layout;
         let head = Span { address: thread, len: ThreadHead::len(layout) };
-        let holder = match layout.frame_root {
-            FrameRoot::CFrame(offset) if self.holder != 0 => {
-                Some(Span { address: Address(self.holder).offset(offset), len: 8 })
-            }
-            _ => None,
+        let offset = match layout.frame_root {
+            FrameRoot::CFrame(offset) => offset,
+            FrameRoot::Direct => 0,
         };
+        let word_of = |holder: &u64| Span { address: Address(*holder).offset(offset), len: 8 };
         let gil_span = gil.map(Gil::span);
         self.spans.clear();
         self.spans.push(head);
-        self.spans.extend(holder);
-        let mut place = head.len + holder.map_or(0, |span| span.len);
+        self.spans.extend(self.holders.iter().map(word_of));
+        let mut place = head.len + 8 * self.holders.len();
         for (span, at) in &mut self.twice {
             *at = place;
             place += span.len;
@@ -235,27 +249,25 @@ impl StackReader {
         let gil_place = self.regions.plan(place, &mut self.spans);
         self.spans.extend(gil_span);
         let tail = gil_place + gil_span.map_or(0, |span| span.len);
-        let last = holder.unwrap_or(head);
-        self.spans.push(last);
-        self.buffer.resize(tail + last.len, 0);
+        let direct = layout.frame_root == FrameRoot::Direct;
+        self.spans.extend(direct.then_some(head));
+        self.spans.extend(self.holders.iter().map(word_of));
+        self.buffer.resize(self.spans.iter().map(|span| span.len).sum(), 0);
         reader.memory.read(&self.spans, &mut self.buffer)?;
 
         let from = |place: usize| self.buffer.get(place..).unwrap_or_default();
         let mut before = ThreadHead::parse(layout, from(0));
-        if layout.frame_root != FrameRoot::Direct {
-            before.holder = before.frame;
-            before.frame = 0;
-        }
         let mut after = before;
-        match holder {
-            None if layout.frame_root == FrameRoot::Direct => {
-                after = ThreadHead::parse(layout, from(tail));
-            }
-            None => {}
-            Some(_) => {
-                before.frame = word(from(head.len), 0).unwrap_or(0);
-                after.frame = word(from(tail), 0).unwrap_or(0);
-            }
+        if direct {
+            after = ThreadHead::parse(layout, from(tail));
+        } else {
+            before.holder = before.frame;
+            let known = self.holders.iter().position(|holder| *holder == before.holder);
+            let frame = |place: usize| {
+                known.and_then(|index| word(from(place + 8 * index), 0)).unwrap_or(0)
+            };
+            (before.frame, after.frame) = (frame(head.len), frame(tail));
+            after.holder = before.holder;
         }
         if let Some(gil) = gil {
             after.holds_gil = gil.is_held_by(from(gil_place), thread);
