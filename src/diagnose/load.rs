@@ -7,7 +7,7 @@ use crate::profile::{Profile, Span, StateKind, ThreadProfile, Usage};
 
 use super::marked::Marked;
 use super::task_load::TaskLoad;
-use super::words::ratio;
+use super::words::{ramp, ratio};
 use crate::model::note::EVENT_LOOP_SELECTOR;
 
 /// What a span of the recording adds up to.
@@ -149,6 +149,8 @@ pub(super) struct Facts {
     pub(super) busiest_loop: f64,
     /// What the tasks wait for.
     pub(super) tasks: TaskLoad,
+    /// CPUs that the child processes used, in the mean.
+    pub(super) children_cpus: f64,
     /// What the catalogue knows the threads to be at.
     pub(super) marked: Marked,
     /// The largest share of the time at which a loop was blocked by what its own step did, waits
@@ -179,6 +181,10 @@ impl Facts {
             usable_cpus: if usable > 0.0 { usable } else { f64::INFINITY },
             rejected: profile.quality.rejected as f64,
             deadlocked_threads: deadlocked_threads(profile),
+            children_cpus: ratio(
+                profile.surroundings.children_cpu.seconds(),
+                profile.quality.elapsed.seconds(),
+            ),
             deadlocked_tasks: profile
                 .tasks
                 .lasting_deadlocks()
@@ -311,6 +317,17 @@ impl Load {
     /// Mean number of threads that wait for something outside the process.
     pub(super) fn waiting_outside(&self) -> f64 {
         self.mean_of(&[Cause::Network, Cause::Disk, Cause::Pipe, Cause::Child])
+            + self.awaiting_children()
+    }
+
+    /// Mean number of threads that wait for a signal, in a process whose children do the work: that
+    /// of a pool, which hands on what they send.
+    pub(super) fn awaiting_children(&self) -> f64 {
+        let children = self.facts.children_cpus;
+        if self.cpus_used() > children / 2.0 {
+            return 0.0;
+        }
+        self.awaiting_signal().min(1.0) * ramp(children, 0.1, 0.4)
     }
 
     /// Mean number of event loops in their own selector that count as waiting for I/O.

@@ -10,6 +10,7 @@ pub(crate) mod locks;
 mod loops;
 mod marked;
 mod measures;
+mod outside;
 mod recommendation;
 mod site;
 mod task_load;
@@ -30,6 +31,7 @@ pub use self::gil::{GilFunction, GilMeasures, GilWait};
 pub use self::lock_use::{LockHolder, LockMeasures, WaitingSite};
 pub use self::loops::{EpisodeMeasures, LoopMeasures, StepQuantiles};
 pub use self::measures::{Measure, Measures, ThreadMeasures};
+pub use self::outside::{Outside, OutsideKind};
 pub use self::recommendation::{Gain, Metric, Model, Recommendation, Rejected, Step};
 pub use self::site::Site;
 pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures};
@@ -67,7 +69,7 @@ pub struct Diagnosis {
 pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     let load = Load::of(profile);
     let resamples = Resamples::of(profile);
-    let verdict = Verdict::of(&load, &resamples);
+    let verdict = Verdict::of(profile, &load, &resamples);
     let findings = findings::find(profile, catalog, &load);
     let loops = loops::loops(profile, catalog);
     Diagnosis {

@@ -126,6 +126,16 @@ pub struct NetworkSight {
     pub answers: Vec<(Box<str>, u32)>,
 }
 
+impl NetworkSight {
+    /// Adds tasks, none of asyncio's, that wait for servers' answers.
+    pub fn add_answers(&mut self, answers: Vec<(Box<str>, u32)>) {
+        let more = answers.iter().fold(0u32, |sum, (_, tasks)| sum.saturating_add(*tasks));
+        self.tasks = self.tasks.saturating_add(more);
+        self.asked = self.asked.saturating_add(more);
+        self.answers.extend(answers);
+    }
+}
+
 /// How many tasks came and went between two looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turnover {

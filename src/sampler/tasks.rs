@@ -83,6 +83,15 @@ impl TaskSampler {
         self.asyncio.will_be_cancelled(&self.python, task, event_loop)
     }
 
+    /// The servers whose answers these selectors are to tell of, with the number of connections.
+    pub fn awaited_servers(
+        &mut self,
+        selectors: &[i32],
+        tables: &mut Tables,
+    ) -> Vec<(Box<str>, u32)> {
+        self.descriptors.awaited_servers(selectors, tables)
+    }
+
     /// The connections that the process has opened.
     pub fn connections(&mut self) -> Vec<Connection> {
         self.descriptors.client_connections()

@@ -164,7 +164,7 @@ impl<'c> Session<'c> {
             if self.lock_watch.is_due(tick.time) {
                 self.look_at_locks();
             }
-            self.look_at_tasks(tick.time);
+            self.look_at_tasks();
             study.follow(&mut self.sampler, &mut self.tables, &self.sample, interval);
             if tick.time.since(self.since.time) >= BLOCK_LENGTH {
                 self.cut(observer, None)?;
@@ -331,13 +331,13 @@ impl<'c> Session<'c> {
     }
 
     /// Has the tasks be looked at once an event loop was met.
-    fn look_at_tasks(&mut self, now: Nanos) {
+    fn look_at_tasks(&mut self) {
         let met = || self.sample.threads.iter().any(|thread| thread.event_loop.is_some());
         if self.task_looker.is_none() && met() {
             self.task_looker = Some(TaskLooker::new(self.sampler.process()));
         }
         let Some(looker) = &mut self.task_looker else { return };
-        if let Some(look) = looker.follow(&mut self.tables, now) {
+        if let Some(look) = looker.follow(&mut self.tables, &self.sample) {
             self.builder.note_tasks(look);
         }
     }

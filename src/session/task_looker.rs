@@ -8,7 +8,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::locks::Schedule;
 use super::task_peers::{connections, network, peer_of};
 use super::task_watch::{Peer, TaskWatch};
-use crate::model::{Frame, Function, FunctionId, Nanos, StackId, Tables, Task, TaskLook};
+use crate::model::{
+    Frame, Function, FunctionId, LoopKind, Nanos, Sample, StackId, Tables, Task, TaskLook,
+};
 use crate::sampler::{TaskSampler, monotonic_now, own_thread_cpu_time};
 use crate::target::Process;
 
@@ -27,10 +29,12 @@ struct Seen {
 
 /// Looks at the tasks of one process.
 pub(super) struct TaskLooker {
-    ask: Option<Sender<()>>,
+    ask: Option<Sender<Vec<i32>>>,
     seen: Receiver<Seen>,
     thread: Option<JoinHandle<()>>,
     schedule: Schedule,
+    /// The selectors of loops that are not asyncio's.
+    selectors: Vec<i32>,
     /// Whether an answer is still to come.
     asked: bool,
     /// The session's ids of the looker's.
@@ -53,6 +57,7 @@ impl TaskLooker {
             seen,
             thread,
             schedule: Schedule::default(),
+            selectors: Vec::new(),
             asked: false,
             stacks: FxHashMap::default(),
             functions: FxHashMap::default(),
@@ -61,10 +66,16 @@ impl TaskLooker {
 
     /// What was seen since the last call, in the ids of `tables`; asks for the next look when it is
     /// time.
-    pub(super) fn follow(&mut self, tables: &mut Tables, now: Nanos) -> Option<TaskLook> {
+    pub(super) fn follow(&mut self, tables: &mut Tables, sample: &Sample) -> Option<TaskLook> {
+        let now = sample.time;
+        let loops = sample.threads.iter().filter_map(|thread| thread.event_loop);
+        let foreign = loops.filter(|it| !matches!(it.kind, LoopKind::Asyncio | LoopKind::Uvloop));
+        self.selectors.clear();
+        self.selectors.extend(foreign.filter_map(|it| it.epoll));
         let seen = self.seen.try_recv().ok();
         if !self.asked && self.schedule.is_due(now, false) {
-            self.asked = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
+            self.asked =
+                self.ask.as_ref().is_some_and(|ask| ask.send(self.selectors.clone()).is_ok());
         }
         seen.map(|seen| self.take(seen, tables))
     }
@@ -72,7 +83,8 @@ impl TaskLooker {
     /// The last look: what is there when the session ends.
     pub(super) fn finish(&mut self, tables: &mut Tables) -> Vec<TaskLook> {
         if !self.asked {
-            self.asked = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
+            self.asked =
+                self.ask.as_ref().is_some_and(|ask| ask.send(self.selectors.clone()).is_ok());
         }
         self.ask = None;
         let seen: Vec<_> = self.seen.iter().collect();
@@ -110,12 +122,12 @@ impl TaskLooker {
     }
 }
 
-fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>) {
+fn look_when_asked(process: &Process, asked: &Receiver<Vec<i32>>, tell: &Sender<Seen>) {
     let mut sampler: Option<TaskSampler> = None;
     let mut watch = TaskWatch::default();
     let mut tables = Tables::default();
     let mut news = News::default();
-    while asked.recv().is_ok() {
+    while let Ok(selectors) = asked.recv() {
         let began = own_thread_cpu_time();
         if sampler.is_none() {
             sampler = TaskSampler::attach(process).ok();
@@ -132,6 +144,11 @@ fn look_when_asked(process: &Process, asked: &Receiver<()>, tell: &Sender<Seen>)
             let mut look = watch.look(&tasks, &mut tables, monotonic_now(), peer);
             look.connections = connections(&sampler.connections());
             look.network = network(sampler, &tasks, &mut tables);
+            // Loops that have no tasks of asyncio's have their selectors only to tell.
+            if !selectors.is_empty() {
+                let answers = sampler.awaited_servers(&selectors, &mut tables);
+                look.network.add_answers(answers);
+            }
             Some(look)
         });
         // The CPU time: what it costs, not how long others kept it from going on.

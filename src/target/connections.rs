@@ -1,10 +1,12 @@
 //! The TCP connections that a process has opened to others.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexSet;
 use rustc_hash::FxHashMap;
 use rustix::fs::{Dir, Mode, OFlags};
 
-use crate::model::{DescriptorKind, PeerProcess, SocketRole};
+use crate::model::{DescriptorKind, PeerProcess, SocketRole, Tables};
 
 use super::descriptors::{Descriptors, socket_inode};
 use super::ends::{End, holders};
@@ -65,6 +67,24 @@ impl Descriptors {
 }
 
 impl Descriptors {
+    /// The servers, by their addresses, whose answers these epoll instances are to tell of, each with the
+    /// number of connections.
+    pub fn awaited_servers(&mut self, epolls: &[i32], tables: &mut Tables) -> Vec<(Box<str>, u32)> {
+        /// More of them say no more.
+        const MOST_AWAITED: usize = 256;
+        let awaited: Vec<i32> = epolls.iter().flat_map(|it| self.awaited_by_epoll(*it)).collect();
+        let mut servers: BTreeMap<Box<str>, u32> = BTreeMap::new();
+        for number in awaited.into_iter().take(MOST_AWAITED) {
+            let id = self.resolve(number, tables);
+            if let Some(DescriptorKind::Socket { role: SocketRole::Client, peer, .. }) =
+                tables.descriptors.get(id).map(|descriptor| &descriptor.kind)
+            {
+                *servers.entry(peer.clone()).or_default() += 1;
+            }
+        }
+        servers.into_iter().collect()
+    }
+
     /// The processes of this machine that the process is connected to as a client, by the address;
     /// may go through the open files of all processes.
     pub fn local_peers(&mut self) -> Vec<PeerProcess> {

@@ -115,6 +115,22 @@ impl Descriptors {
         fdinfo::values(&text, "tfd:").filter_map(|number| number.parse().ok()).collect()
     }
 
+    /// The descriptors whose news an epoll instance is to tell now; those that it told of once, and not
+    /// again until it is asked to, are left out.
+    pub(super) fn awaited_by_epoll(&self, epoll: i32) -> Vec<i32> {
+        /// Room for a thousand of them.
+        const BYTES: u64 = 1 << 17;
+        let wanted = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLPRI) as u32;
+        let text = self.account(epoll, BYTES);
+        let awaited = text.lines().filter_map(|line| {
+            let mut words = line.strip_prefix("tfd:")?.split_ascii_whitespace();
+            let number = words.next()?.parse().ok()?;
+            let events = words.find(|word| *word != "events:")?;
+            (u32::from_str_radix(events, 16).ok()? & wanted != 0).then_some(number)
+        });
+        awaited.collect()
+    }
+
     /// The process that a descriptor of `pidfd_open` leads to.
     pub(super) fn pid_of(&self, number: i32) -> Option<Pid> {
         let text = self.account(number, fdinfo::SHORT);

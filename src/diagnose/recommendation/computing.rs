@@ -1,7 +1,7 @@
 //! What programs want that compute, or want to.
 
 use crate::diagnose::load::Load;
-use crate::diagnose::words::{percent, ratio};
+use crate::diagnose::words::percent;
 use crate::model::Cause;
 
 use super::choice::{Choice, Situation};
@@ -86,7 +86,7 @@ pub(super) fn cpu_bound(situation: &Situation) -> Choice {
         return Choice::keep("Threads compute at the same time already: there is no GIL in force.")
             .not(Model::Processes, "Threads do the same here without copying.");
     }
-    let children = children_cpus(situation);
+    let children = load.facts.children_cpus;
     if children + load.cpus_used() >= 0.75 * cpus && children >= 0.3 {
         return Choice::keep(format!(
             "It and its child processes use {:.1} of {cpus:.1} CPUs: the work is divided already.",
@@ -125,12 +125,6 @@ pub(super) fn cpu_bound(situation: &Situation) -> Choice {
             .fold(choice, |choice, against| choice.and(format!("Mind: {against}")))
     };
     choice.not(Model::Asyncio, "There is nothing to wait for that tasks could overlap.")
-}
-
-/// CPUs that the child processes used, in the mean.
-pub(super) fn children_cpus(situation: &Situation) -> f64 {
-    let used = situation.profile.surroundings.children_cpu.seconds();
-    ratio(used, situation.profile.quality.elapsed.seconds())
 }
 
 pub(super) fn native_parallel(load: &Load) -> Choice {

@@ -6,7 +6,6 @@ use crate::diagnose::words::{percent, ratio, seconds};
 use crate::model::Cause;
 
 use super::choice::{Choice, Situation};
-use super::computing::children_cpus;
 use super::gain::Gain;
 use super::model::Model;
 use super::trouble;
@@ -129,7 +128,7 @@ pub(super) fn io_bound(situation: &Situation) -> Choice {
 fn other_io(situation: &Situation) -> Choice {
     let load = situation.load;
     let child = load.mean(Cause::Child);
-    let used = children_cpus(situation);
+    let used = load.facts.children_cpus;
     if child >= load.mean_of(&[Cause::Disk, Cause::Pipe]) || used >= 0.3 {
         let cpus = load.facts.usable_cpus;
         let choice = Choice::keep(format!(

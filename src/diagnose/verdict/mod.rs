@@ -8,7 +8,9 @@ use serde::{Serialize, Serializer};
 use crate::diagnose::bootstrap::Resamples;
 use crate::diagnose::load::Load;
 use crate::diagnose::measures::Measures;
+use crate::diagnose::outside::Outside;
 use crate::diagnose::words::{ratio, rounded};
+use crate::profile::Profile;
 
 /// From how many samples of the process on a verdict is given.
 const FEWEST_SAMPLES: f64 = 20.0;
@@ -102,6 +104,8 @@ pub struct Verdict {
     pub why: Vec<String>,
     /// What else it may be.
     pub runner_up: Option<Workload>,
+    /// Who keeps it waiting that is no part of it, where that is what it does.
+    pub outside: Option<Outside>,
     /// The numbers behind it.
     pub measures: Measures,
 }
@@ -143,7 +147,7 @@ const RULES: [Rule; 10] = [
 
 impl Verdict {
     /// The verdict on a load; `resamples` say how much of it may be chance.
-    pub(super) fn of(load: &Load, resamples: &Resamples) -> Self {
+    pub(super) fn of(profile: &Profile, load: &Load, resamples: &Resamples) -> Self {
         let strengths = RULES.map(|rule| (rule.strength)(load));
         let decided = first_that_holds(&strengths);
         let runner_up = runner_up(&strengths, decided);
@@ -158,11 +162,16 @@ impl Verdict {
             Workload::InsufficientData => 1.0,
             _ => resamples.share(same).unwrap_or(1.0) * readable(load),
         };
+        let waits = matches!(workload, Workload::IoBound | Workload::Mixed);
+        let outside = Outside::of(profile, load).filter(|_| waits);
+        let sentence = outside.iter().filter(|_| workload == Workload::IoBound);
+        let why = sentence.map(Outside::sentence).chain(why).collect();
         Self {
             workload,
             confidence: rounded(strength * certainty),
             why,
             runner_up: runner_up.and_then(|(index, _)| Some(RULES.get(index)?.workload)),
+            outside,
             measures: Measures::of(load, resamples),
         }
     }
@@ -218,7 +227,7 @@ mod tests {
 
     fn verdict(fixture: &Fixture) -> Verdict {
         let profile = &fixture.profile;
-        Verdict::of(&Load::of(profile), &Resamples::of(profile))
+        Verdict::of(profile, &Load::of(profile), &Resamples::of(profile))
     }
 
     #[track_caller]

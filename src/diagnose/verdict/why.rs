@@ -154,6 +154,12 @@ pub(super) fn io_bound(load: &Load) -> Vec<String> {
         }
     }
     why.extend(loop_waits(load));
+    if load.awaiting_children() > 0.0 {
+        why.push(format!(
+            "It waits for what its child processes send, which use {:.2} CPUs.",
+            load.facts.children_cpus
+        ));
+    }
     why.push(cpus_sentence(load));
     if load.without_work() {
         why.push(
