@@ -28,7 +28,8 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 
 /// A value rounded to thousandths, so that a report does not feign precision.
 pub(crate) fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
+    // An empty sum is a negative zero.
+    (value * 1e3).round() / 1e3 + 0.0
 }
 
 /// `part` of `whole`; zero of nothing is zero.

@@ -9,7 +9,8 @@ use super::locks::Schedule;
 use super::task_peers::{connections, network, peer_of};
 use super::task_watch::{Peer, TaskWatch};
 use crate::model::{
-    Frame, Function, FunctionId, LoopKind, Nanos, Sample, StackId, Tables, Task, TaskLook,
+    Activity, Frame, Function, FunctionId, LoopKind, Nanos, Sample, StackId, Tables, Task,
+    TaskLook, ThreadSample, Wait, WaitKind,
 };
 use crate::sampler::{TaskSampler, monotonic_now, own_thread_cpu_time};
 use crate::target::Process;
@@ -68,10 +69,11 @@ impl TaskLooker {
     /// time.
     pub(super) fn follow(&mut self, tables: &mut Tables, sample: &Sample) -> Option<TaskLook> {
         let now = sample.time;
-        let loops = sample.threads.iter().filter_map(|thread| thread.event_loop);
-        let foreign = loops.filter(|it| !matches!(it.kind, LoopKind::Asyncio | LoopKind::Uvloop));
-        self.selectors.clear();
-        self.selectors.extend(foreign.filter_map(|it| it.epoll));
+        // A loop that is in a step leaves its selector as it was.
+        let selectors: Vec<i32> = sample.threads.iter().filter_map(foreign_selector).collect();
+        if !selectors.is_empty() {
+            self.selectors = selectors;
+        }
         let seen = self.seen.try_recv().ok();
         if !self.asked && self.schedule.is_due(now, false) {
             self.asked =
@@ -119,6 +121,19 @@ impl TaskLooker {
         };
         look.rename(stack, function);
         look
+    }
+}
+
+/// The selector in which a thread waits that runs an event loop, none of asyncio's.
+fn foreign_selector(thread: &ThreadSample) -> Option<i32> {
+    let kind = thread.event_loop?.kind;
+    match thread.activity {
+        Activity::Blocked(Wait { kind: WaitKind::Select { epoll, .. }, .. })
+            if !matches!(kind, LoopKind::Asyncio | LoopKind::Uvloop) =>
+        {
+            epoll
+        }
+        _ => None,
     }
 }
 
