@@ -18,6 +18,10 @@ pub struct Probe {
     /// [`Cause::Parked`]: a thread that waits here is idle by design. Another cause: the probe says
     /// more about a thread for which the evidence gave that cause. None: about any thread.
     pub cause: Option<Cause>,
+    /// The packages that it is about, by the names under which they are installed; none when it is
+    /// about Python itself.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// The stack, outermost frame first; see `probes/README.md`.
     pub frames: Vec<String>,
     /// System calls of which the thread must be in one; empty when it does not matter.
