@@ -22,6 +22,8 @@ const BUILTIN: &[(&str, &str)] = &[
     ("shutdown.toml", include_str!("../../probes/shutdown.toml")),
     ("idle.toml", include_str!("../../probes/idle.toml")),
     ("servers.toml", include_str!("../../probes/servers.toml")),
+    ("workers.toml", include_str!("../../probes/workers.toml")),
+    ("agents.toml", include_str!("../../probes/agents.toml")),
     ("http.toml", include_str!("../../probes/http.toml")),
     ("databases.toml", include_str!("../../probes/databases.toml")),
     ("subprocess.toml", include_str!("../../probes/subprocess.toml")),
