@@ -42,6 +42,10 @@ const BUILTIN: &[(&str, &str)] = &[
     ("locks.toml", include_str!("../../probes/locks.toml")),
     ("sleep.toml", include_str!("../../probes/sleep.toml")),
     ("any.toml", include_str!("../../probes/any.toml")),
+    ("multiprocessing.toml", include_str!("../../probes/multiprocessing.toml")),
+    ("tls.toml", include_str!("../../probes/tls.toml")),
+    ("dns.toml", include_str!("../../probes/dns.toml")),
+    ("imports.toml", include_str!("../../probes/imports.toml")),
 ];
 
 /// The probes that are in force.
@@ -181,6 +185,8 @@ fn read(file: &str, text: &str) -> Result<Vec<Probe>, CatalogError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::{BUILTIN, Catalog, example, read};
 
     const OWN: &str = r#"
@@ -227,6 +233,17 @@ mod tests {
         let all = ids.len();
         ids.dedup();
         assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn the_packages_that_programs_wait_in_are_known() {
+        let catalog = Catalog::builtin().unwrap();
+        let packages: HashSet<_> = catalog.probes().flat_map(|probe| &probe.packages).collect();
+        assert!(catalog.probes().count() >= 160);
+        assert!(packages.len() >= 150, "{}", packages.len());
+        let normal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let odd: Vec<_> = packages.iter().filter(|name| !name.chars().all(normal)).collect();
+        assert!(odd.is_empty(), "{odd:?}");
     }
 
     #[test]
