@@ -74,7 +74,7 @@ pub(super) fn default_cause(probe: &Probe) -> Cause {
 /// Which example does not hold, or is malformed.
 pub(super) fn check(probe: &Probe) -> Result<(), String> {
     let mut alone = Catalog::default();
-    alone.add(probe.clone())?;
+    alone.add("", probe.clone())?;
     let finds = |line, qualified| -> Result<bool, String> {
         let example = Example::parse(line)?;
         Ok(example.find(&alone, qualified, default_cause(probe)).is_some())

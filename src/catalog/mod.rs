@@ -5,6 +5,7 @@ mod example;
 mod matcher;
 mod pattern;
 mod probe;
+mod topic;
 
 use std::collections::HashSet;
 
@@ -13,6 +14,7 @@ use crate::model::{Cause, Function, Table};
 pub use self::error::CatalogError;
 pub use self::matcher::{Matcher, Query};
 pub use self::probe::Probe;
+pub use self::topic::{Topic, TopicKind, topics};
 
 use self::pattern::{FunctionPattern, Piece, fits};
 
@@ -58,6 +60,8 @@ pub struct Catalog {
 /// A probe, ready for use.
 #[derive(Debug, Clone)]
 struct Entry {
+    /// The file that it comes from, as it was named.
+    file: String,
     probe: Probe,
     frames: Vec<Piece<PatternId>>,
 }
@@ -106,14 +110,15 @@ impl Catalog {
                     return Err(fail("the id is used twice".into()));
                 }
                 example::check(&probe).map_err(fail)?;
-                catalog.add(probe).map_err(fail)?;
+                catalog.add(file, probe).map_err(fail)?;
             }
         }
         for &(file, text) in BUILTIN {
             let probes = read(file, text)?.into_iter();
             for probe in probes.filter(|probe| !own.contains(&probe.id)) {
                 let id = probe.id.clone();
-                catalog.add(probe).map_err(|reason| CatalogError::new(file, Some(&id), reason))?;
+                let added = catalog.add(file, probe);
+                added.map_err(|reason| CatalogError::new(file, Some(&id), reason))?;
             }
         }
         Ok(catalog)
@@ -130,6 +135,11 @@ impl Catalog {
         self.entries.iter().map(|entry| &entry.probe)
     }
 
+    /// All probes with the name of the file that each comes from, in the same order.
+    pub fn with_files(&self) -> impl Iterator<Item = (&str, &Probe)> {
+        self.entries.iter().map(|entry| (entry.file.as_str(), &entry.probe))
+    }
+
     /// The catalogue's patterns that a function fits.
     fn patterns_of(&self, function: &Function) -> Box<[PatternId]> {
         let fitting = self.patterns.iter().filter(|(_, pattern)| pattern.matches(function));
@@ -144,13 +154,13 @@ impl Catalog {
         self.entries.iter().filter(about).find(fitting).map(|entry| &entry.probe)
     }
 
-    fn add(&mut self, probe: Probe) -> Result<(), String> {
+    fn add(&mut self, file: &str, probe: Probe) -> Result<(), String> {
         let intern = |piece| match piece {
             Piece::Gap => Piece::Gap,
             Piece::One(pattern) => Piece::One(self.patterns.intern(pattern)),
         };
         let frames = probe.compile()?.into_iter().map(intern).collect();
-        self.entries.push(Entry { probe, frames });
+        self.entries.push(Entry { file: file.to_owned(), probe, frames });
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::profile::Profile;
 
-pub use self::findings::{Finding, Severity};
+pub use self::findings::{FINDINGS, Finding, Severity};
 pub use self::gil::{GilFunction, GilMeasures, GilWait};
 pub use self::lock_use::{LockHolder, LockMeasures, WaitingSite};
 pub use self::loops::{EpisodeMeasures, LoopMeasures, StepQuantiles};
@@ -81,5 +81,30 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
         loops,
         gil: GilMeasures::of(profile),
         locks: lock_use::measures(profile),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FINDINGS, Model, Workload};
+    use crate::catalog::{TopicKind, topics};
+
+    #[test]
+    fn every_word_of_a_diagnosis_is_explained() {
+        let topics = topics().unwrap();
+        let sorted = |mut ids: Vec<&'static str>| {
+            ids.sort_unstable();
+            ids
+        };
+        for (kind, ids) in [
+            (TopicKind::Finding, FINDINGS.to_vec()),
+            (TopicKind::Verdict, Workload::ALL.map(Workload::name).to_vec()),
+            (TopicKind::Model, Model::ALL.map(Model::name).to_vec()),
+        ] {
+            let of_kind = topics.iter().filter(|topic| topic.kind == kind);
+            let mut explained: Vec<_> = of_kind.map(|topic| topic.id.as_str()).collect();
+            explained.sort_unstable();
+            assert_eq!(explained, sorted(ids));
+        }
     }
 }

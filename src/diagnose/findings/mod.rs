@@ -119,6 +119,39 @@ const FAMILIES: [Family; 19] = [
     unknown::find,
 ];
 
+/// The ids of all findings.
+pub const FINDINGS: [&str; 29] = [
+    "deadlock",
+    "blocked-event-loop",
+    "gil-contention",
+    "blocking-while-holding-gil",
+    "sleep-under-lock",
+    "lock-held-across-io",
+    "priority-inversion",
+    "lock-contention",
+    "lock-on-event-loop",
+    "executor-starved",
+    "executor-saturated",
+    "async-deadlock",
+    "task-leak",
+    "queue-growing",
+    "left-at-exit",
+    "cancel-swallowed",
+    "sibling-of-failed-gather",
+    "exception-never-retrieved",
+    "no-deadline",
+    "orphan-task",
+    "unclosed-client",
+    "unbounded-fan-out",
+    "semaphore-saturated",
+    "loop-starved-by-gil",
+    "task-never-yields",
+    "sequential-io",
+    "cpu-starved",
+    "blocks-shutdown",
+    "unknown-causes",
+];
+
 /// Everything that stands out, gravest first.
 pub(super) fn find(profile: &Profile, catalog: &Catalog, load: &Load) -> Vec<Finding> {
     let case = Case::new(profile, catalog, load);
@@ -130,6 +163,8 @@ pub(super) fn find(profile: &Profile, catalog: &Catalog, load: &Load) -> Vec<Fin
         all.extend(found);
     }
     sort(&mut all);
+    // Who adds a finding adds its id as well: `pyconc explain` and its tests go by the list.
+    debug_assert!(all.iter().all(|finding| FINDINGS.contains(&finding.id)));
     all
 }
 

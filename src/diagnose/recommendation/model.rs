@@ -37,6 +37,18 @@ pub enum Model {
 }
 
 impl Model {
+    /// All models.
+    pub const ALL: [Self; 8] = [
+        Self::Keep,
+        Self::Asyncio,
+        Self::Threads,
+        Self::Processes,
+        Self::Native,
+        Self::OffloadToExecutor,
+        Self::ReduceLockScope,
+        Self::MoreCpus,
+    ];
+
     /// The stable name that reports use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -49,6 +49,21 @@ pub enum Workload {
 }
 
 impl Workload {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::Idle,
+        Self::IoBound,
+        Self::CpuBound,
+        Self::GilBound,
+        Self::NativeParallel,
+        Self::LockBound,
+        Self::EventLoopBlocked,
+        Self::CpuStarved,
+        Self::Deadlocked,
+        Self::Mixed,
+        Self::InsufficientData,
+    ];
+
     /// The stable name that reports use.
     #[must_use]
     pub const fn name(self) -> &'static str {
