@@ -33,6 +33,8 @@ pub(super) enum Command {
     Ps(Ps),
     /// Say what pyconc may see here, and how to let it see more
     Doctor(Doctor),
+    /// Say what a word of a report means, and what to do about it
+    Explain(Explain),
 }
 
 /// A process to look at.
@@ -266,6 +268,21 @@ pub(super) struct Doctor {
     /// For scripts: an array of checks
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Id of a finding, verdict, tag, cause, model or probe, or the name of a package from PyPI
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub id: Option<String>,
+    /// Print the whole reference, as Markdown
+    #[arg(long)]
+    pub all: bool,
+    /// For scripts: schema pyconc.explain/1
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub catalogue: Probes,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod attach;
 mod catalogue;
 mod doctor;
 mod dump;
+mod explain;
 mod export;
 mod failure;
 mod files;
@@ -49,6 +50,7 @@ pub fn run() -> Result<ExitCode, Failure> {
         Command::Dump(options) => dump::run(&options),
         Command::Ps(options) => ps::run(&options),
         Command::Doctor(options) => doctor::run(&options),
+        Command::Explain(options) => explain::run(&options),
     }
 }
 

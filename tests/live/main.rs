@@ -9,6 +9,7 @@ mod commands;
 mod confusion;
 mod errors;
 mod examples;
+mod explain;
 mod gentle;
 mod gil;
 mod holders;
