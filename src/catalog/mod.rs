@@ -43,11 +43,13 @@ const BUILTIN: &[(&str, &str)] = &[
     ("compute.toml", include_str!("../../probes/compute.toml")),
     ("locks.toml", include_str!("../../probes/locks.toml")),
     ("sleep.toml", include_str!("../../probes/sleep.toml")),
+    ("pools.toml", include_str!("../../probes/pools.toml")),
     ("any.toml", include_str!("../../probes/any.toml")),
     ("multiprocessing.toml", include_str!("../../probes/multiprocessing.toml")),
     ("tls.toml", include_str!("../../probes/tls.toml")),
     ("dns.toml", include_str!("../../probes/dns.toml")),
     ("imports.toml", include_str!("../../probes/imports.toml")),
+    ("asking.toml", include_str!("../../probes/asking.toml")),
 ];
 
 /// The probes that are in force.

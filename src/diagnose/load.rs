@@ -213,11 +213,17 @@ impl Facts {
 
     fn add_blocks(&mut self, profile: &Profile, thread: &ThreadProfile) {
         let mut blocked = 0.0;
+        // A thread that was woken and has no CPU yet is shown in its old wait: the kernel's account of
+        // its time in run queues is complete.
+        let queued = ratio(thread.queued.seconds(), thread.queued.seconds() + thread.cpu.seconds());
         for episode in thread.event_loop.iter().flat_map(|event_loop| &event_loop.episodes) {
             let length = episode.step.length().seconds();
-            let own = length * (1.0 - share_elsewhere(profile, &episode.states));
+            let computes = share_of(profile, &episode.states, Cause::is_work);
+            let elsewhere =
+                share_of(profile, &episode.states, Cause::is_want).max(computes * queued);
+            let own = length * (1.0 - elsewhere);
             if own >= profile.meta.threshold.seconds() {
-                blocked += length;
+                blocked += episode.step.length_since(profile.meta.origin).seconds();
                 self.longest_block = self.longest_block.max(length);
             }
         }
@@ -230,17 +236,12 @@ impl Facts {
     }
 }
 
-/// The share of an episode at which it waited for the GIL or for a CPU: what other threads, or
-/// other processes, made of a step that would have been shorter without them.
-fn share_elsewhere(profile: &Profile, states: &[(StateId, u64)]) -> f64 {
-    let is_elsewhere = |id| {
-        let state = profile.tables.states.get(id);
-        state.is_some_and(|state| matches!(state.cause, Cause::Gil | Cause::CpuWait))
-    };
+/// The share of an episode at which it had such a cause.
+fn share_of(profile: &Profile, states: &[(StateId, u64)], holds: fn(Cause) -> bool) -> f64 {
+    let is_such = |id| profile.tables.states.get(id).is_some_and(|state| holds(state.cause));
     let all: u64 = states.iter().map(|&(_, samples)| samples).sum();
-    let elsewhere: u64 =
-        states.iter().filter(|&&(id, _)| is_elsewhere(id)).map(|&(_, samples)| samples).sum();
-    ratio(elsewhere as f64, all as f64)
+    let such: u64 = states.iter().filter(|&&(id, _)| is_such(id)).map(|&(_, it)| it).sum();
+    ratio(such as f64, all as f64)
 }
 
 /// Whether a thread runs an event loop. One that has nothing but short steps was perhaps never seen
@@ -256,9 +257,7 @@ fn runs_loop(profile: &Profile, thread: &ThreadProfile) -> bool {
 fn busy_samples(profile: &Profile, thread: &ThreadProfile) -> f64 {
     let is_busy = |id| {
         let state = profile.tables.states.get(id);
-        state.is_some_and(|state| {
-            matches!(state.cause, Cause::Python | Cause::Native | Cause::CpuWait)
-        })
+        state.is_some_and(|state| state.cause.is_work())
     };
     let busy = thread.states.iter().filter(|&(&(id, _), _)| is_busy(id));
     busy.map(|(_, &samples)| samples).sum::<u64>() as f64
@@ -352,7 +351,9 @@ impl Load {
     /// Whether next to no CPU time is used: what looks like waiting for answers may be waiting for
     /// messages, which is idle by design but cannot be told from outside.
     pub(super) fn without_work(&self) -> bool {
-        self.cpus_used() < 0.005 && self.on_cpu() < 0.005
+        let asks = self.facts.marked.asking >= 0.5 * self.mean(Cause::Network)
+            || self.facts.tasks.answers.is_some_and(|share| share > 0.0);
+        self.cpus_used() < 0.005 && self.on_cpu() < 0.005 && !asks
     }
 
     /// CPUs used, by the kernel's accounts.

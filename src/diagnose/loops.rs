@@ -112,7 +112,9 @@ fn measures(
 ) -> LoopMeasures {
     let info = profile.tables.thread(id);
     let elapsed = profile.quality.elapsed.seconds();
-    let lengths = event_loop.episodes.iter().map(|episode| episode.step.length().seconds());
+    // Of a step that had begun before, the recording's part counts.
+    let origin = profile.meta.origin;
+    let lengths = event_loop.episodes.iter().map(|it| it.step.length_since(origin).seconds());
     let blocked: f64 = lengths.clone().sum();
     let squares: f64 = lengths.map(|length| length * length).sum();
     let samples = profile.quality.samples as f64;

@@ -16,6 +16,8 @@ pub(super) struct Marked {
     pub(super) tls: f64,
     /// Imports modules.
     pub(super) importing: f64,
+    /// Waits for the answer to what it asked a peer.
+    pub(super) asking: f64,
     /// Computes, is ready to, or wants the GIL.
     working: f64,
 }
@@ -41,7 +43,8 @@ impl Marked {
                     sums.tls += share;
                     sums.connecting += share;
                 }
-                "connect" | "dns" => sums.connecting += share,
+                "connect" => sums.connecting += share,
+                "asks" => sums.asking += share,
                 "import" => sums.importing += share,
                 _ => {}
             }

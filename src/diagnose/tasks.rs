@@ -106,7 +106,7 @@ pub struct LoopMoment {
 
 /// The lints, each with the seconds for which it must look, and whether it looks at tasks or at
 /// samples of threads.
-const LINTS: [(&str, f64); 16] = [
+const LINTS: [(&str, f64); 17] = [
     ("async-deadlock", 2.0),
     ("blocked-event-loop", 1.0),
     ("cancel-swallowed", 4.0),
@@ -118,6 +118,7 @@ const LINTS: [(&str, f64); 16] = [
     ("orphan-task", 2.0),
     ("queue-growing", 4.0),
     ("semaphore-saturated", 3.0),
+    ("async-lock-contention", 3.0),
     ("sibling-of-failed-gather", 2.0),
     ("task-leak", 4.0),
     ("task-never-yields", 2.0),

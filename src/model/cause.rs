@@ -119,6 +119,18 @@ impl Cause {
     pub const fn is_wait(self) -> bool {
         matches!(self.tag(), Some(Tag::IdleWaiting)) && !matches!(self, Self::Parked)
     }
+
+    /// Whether a thread computes, or is ready to.
+    #[must_use]
+    pub const fn is_work(self) -> bool {
+        matches!(self, Self::Python | Self::Native | Self::CpuWait)
+    }
+
+    /// Whether a thread wants to run, and is kept from it by other threads or processes.
+    #[must_use]
+    pub const fn is_want(self) -> bool {
+        matches!(self, Self::Gil | Self::CpuWait)
+    }
 }
 
 #[cfg(test)]

@@ -126,6 +126,12 @@ impl StepEnd {
         self.end.since(self.start)
     }
 
+    /// How much of it, as far as can be told, was behind a moment.
+    #[must_use]
+    pub fn length_since(&self, moment: Nanos) -> Nanos {
+        self.end.since(self.start.max(moment))
+    }
+
     /// How long it lasted at least.
     #[must_use]
     pub fn shortest(&self) -> Nanos {

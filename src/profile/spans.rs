@@ -30,9 +30,16 @@ impl StateKind {
     }
 }
 
+/// The family of probes for waits for one of a bounded number of things, which whoever has it has to
+/// give back.
+const POOLS: &str = "pool-";
+
 /// The call through which the standard library was entered tells: none at all (a lock written in
-/// C), or one of the two names of the lock protocol.
+/// C), or one of the two names of the lock protocol. So does the catalogue for pools of connections.
 fn enters_critical_section(tables: &Tables, state: &State) -> bool {
+    if tables.note(state).is_some_and(|note| note.starts_with(POOLS)) {
+        return true;
+    }
     let mut entry = None;
     for frame in tables.frames_of(state.stack) {
         let function = tables.frames.get(frame).and_then(|it| tables.functions.get(it.function));

@@ -69,7 +69,7 @@ fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
             Some((key?, samples))
         });
         if let Some(&(key, _)) = heaviest(states).first() {
-            groups.entry(key).or_default().add(episode);
+            groups.entry(key).or_default().add(episode, case.profile.meta.origin);
         }
     }
     for (&state, steps) in thread.event_loop.iter().flat_map(|event_loop| &event_loop.short) {
@@ -111,12 +111,13 @@ impl Group {
         *self.states.entry(state).or_default() += steps.samples;
     }
 
-    fn add(&mut self, episode: &Episode) {
+    fn add(&mut self, episode: &Episode, origin: Nanos) {
         let step = &episode.step;
-        let length = step.length().seconds();
+        // Of a step that had begun before, the recording's part counts.
+        let length = step.length_since(origin).seconds();
         self.seconds += length;
         self.squares += length * length;
-        self.longest = self.longest.max(length);
+        self.longest = self.longest.max(step.length().seconds());
         self.count += 1;
         self.long += 1;
         if let Some(task) = &step.task {

@@ -60,7 +60,11 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             } else {
                 format!("jobs wait for the {workers} workers of {pool}, which all are at work")
             },
-            severity: if starved { Severity::Warning } else { Severity::Info },
+            severity: if starved && !wait_outside(case, &sight.workers) {
+                Severity::Warning
+            } else {
+                Severity::Info
+            },
             share: rounded(share),
             seconds: rounded(share * case.load.totals.elapsed),
             count: u64::from(full.looks),
@@ -78,6 +82,17 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         });
     }
     found
+}
+
+/// Whether workers mostly wait for what is outside the process: then a queue may be a pool's purpose.
+fn wait_outside(case: &Case, workers: &[ThreadId]) -> bool {
+    let samples = |holds: fn(Cause) -> bool| {
+        let own = case.rows(|row| workers.contains(&row.thread) && holds(row.state.cause));
+        own.map(|row| row.samples).sum::<u64>()
+    };
+    let outside =
+        |cause| matches!(cause, Cause::Network | Cause::Disk | Cause::Pipe | Cause::Child);
+    2 * samples(outside) > samples(|_| true)
 }
 
 /// What to do when all workers are at a job, by what they mostly do there.

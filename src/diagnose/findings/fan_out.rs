@@ -1,4 +1,4 @@
-//! `unbounded-fan-out`, `semaphore-saturated`: how many tasks one task waits for, and what bounds
+//! `unbounded-fan-out`, `semaphore-saturated`, `async-lock-contention`: how many tasks one task waits for, and what bounds
 //! how many of them are at work.
 
 use std::collections::BTreeMap;
@@ -141,19 +141,61 @@ const ADVICE: &str = "Bound how many are at work at once: async with asyncio.Sem
     the coroutine, or n workers that take the items from a queue. Otherwise memory, connections \
     and the peer's patience grow with the number of items.";
 
+/// Something of asyncio's that many tasks wait for, one after the other.
+struct Turnstile {
+    awaits: AwaitKind,
+    id: &'static str,
+    severity: Severity,
+    /// What they wait for, in words.
+    what: &'static str,
+    advice: &'static str,
+}
+
+const TURNSTILES: [Turnstile; 2] = [
+    Turnstile {
+        awaits: AwaitKind::Semaphore,
+        id: "semaphore-saturated",
+        severity: Severity::Info,
+        what: "a permit of a semaphore",
+        advice: "The semaphore does what it is for. If what it protects could bear more, give it more \
+            permits; if the tasks wait too long, do less while a permit is held, or start fewer of them.",
+    },
+    Turnstile {
+        awaits: AwaitKind::Lock,
+        id: "async-lock-contention",
+        severity: Severity::Warning,
+        what: "an asyncio.Lock",
+        advice: "Await less while the lock is held: whoever has it keeps all others waiting for what it \
+            waits for. Where it guards a connection, use several (a pool with a bound); where it guards \
+            data, take the wait out of the block.",
+    },
+];
+
 fn saturated(case: &Case) -> Vec<Finding> {
+    // Who waits in a circle is told of as that.
+    let stuck = case.profile.tasks.lasting_deadlocks().next().is_some();
+    let told = TURNSTILES.iter().filter(|it| !stuck || it.awaits != AwaitKind::Lock);
+    let mut found: Vec<_> = told.flat_map(|turnstile| waiting_at(case, turnstile)).collect();
+    found.sort_by(|a, b| a.site.cmp(&b.site));
+    found
+}
+
+fn waiting_at<'a>(
+    case: &'a Case,
+    turnstile: &'a Turnstile,
+) -> impl Iterator<Item = Finding> + use<'a> {
     let tasks = &case.profile.tasks;
-    let waits = tasks.groups.iter().filter(|(it, _)| it.awaits == Some(AwaitKind::Semaphore));
-    let found = waits.filter_map(|(group, profile)| {
+    let waits = tasks.groups.iter().filter(|(it, _)| it.awaits == Some(turnstile.awaits));
+    waits.filter_map(move |(group, profile)| {
         let share = ratio(profile.looks as f64, tasks.looks as f64);
         let mean = ratio(profile.tasks as f64, tasks.looks as f64);
         if profile.looks < FEWEST_LOOKS || share < MOSTLY || mean < WAITERS {
             return None;
         }
         Some(Finding {
-            id: "semaphore-saturated",
-            name: format!("{mean:.0} tasks wait for a permit of a semaphore"),
-            severity: Severity::Info,
+            id: turnstile.id,
+            name: format!("{mean:.0} tasks wait for {}", turnstile.what),
+            severity: turnstile.severity,
             share: rounded(share),
             seconds: rounded(profile.time.seconds()),
             count: u64::from(profile.most),
@@ -165,16 +207,10 @@ fn saturated(case: &Case) -> Vec<Finding> {
                 ("count_of", "tasks that waited at the look that saw most".into()),
                 ("seconds_of", "time of all of them in this wait".into()),
                 ("mean_waiters", rounded(mean).into()),
-                ("same_semaphore", profile.same_object.into()),
+                ("same_object", profile.same_object.into()),
                 ("chain", chain(case, group.chain)),
             ]),
-            advice: "The semaphore does what it is for. If what it protects could bear more, give \
-                it more permits; if the tasks wait too long, do less while a permit is held, or \
-                start fewer of them."
-                .to_owned(),
+            advice: turnstile.advice.to_owned(),
         })
-    });
-    let mut found: Vec<_> = found.collect();
-    found.sort_by(|a, b| a.site.cmp(&b.site));
-    found
+    })
 }

@@ -38,7 +38,14 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     vec![Finding {
         id: ID,
         name: "threads queue for the GIL".to_owned(),
-        severity: if bound { Severity::Error } else { Severity::Warning },
+        severity: if bound {
+            Severity::Error
+        } else if holds(Workload::NativeParallel, load) || holds(Workload::CpuStarved, load) {
+            // A holder without a CPU keeps others waiting for long, and so do many at work.
+            Severity::Info
+        } else {
+            Severity::Warning
+        },
         share: rounded(share),
         seconds: rounded(case.seconds(count)),
         count,

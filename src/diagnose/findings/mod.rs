@@ -120,7 +120,7 @@ const FAMILIES: [Family; 19] = [
 ];
 
 /// The ids of all findings.
-pub const FINDINGS: [&str; 29] = [
+pub const FINDINGS: [&str; 30] = [
     "deadlock",
     "blocked-event-loop",
     "gil-contention",
@@ -144,6 +144,7 @@ pub const FINDINGS: [&str; 29] = [
     "unclosed-client",
     "unbounded-fan-out",
     "semaphore-saturated",
+    "async-lock-contention",
     "loop-starved-by-gil",
     "task-never-yields",
     "sequential-io",

@@ -38,7 +38,7 @@ pub enum Model {
 
 impl Model {
     /// All models.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Keep,
         Self::Asyncio,
         Self::Threads,
@@ -47,6 +47,12 @@ impl Model {
         Self::OffloadToExecutor,
         Self::ReduceLockScope,
         Self::MoreCpus,
+        Self::FreeThreaded,
+        Self::LargerChunks,
+        Self::BoundFanOut,
+        Self::FixDeadlock,
+        Self::CloseOnShutdown,
+        Self::FixLeak,
     ];
 
     /// The stable name that reports use.

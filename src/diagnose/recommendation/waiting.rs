@@ -73,7 +73,7 @@ pub(super) fn io_bound(situation: &Situation) -> Choice {
         return Choice::keep("An event loop overlaps the waits already, and no step holds it up.")
             .not(Model::Processes, "There is next to nothing to compute.");
     }
-    if load.without_work() && situation.finding("sequential-io").is_none() {
+    if load.without_work() {
         return Choice::keep(
             "It does nothing between the waits: the other end sets the pace, or it waits for \
              messages by design.",
@@ -101,12 +101,6 @@ pub(super) fn io_bound(situation: &Situation) -> Choice {
     if situation.finding("sequential-io").is_none() {
         return Choice::keep(
             "No thread waits for the network most of the time: nothing is to be gained by overlapping the waits.",
-        );
-    }
-    if load.without_work() {
-        return Choice::keep(
-            "It does nothing between the waits: the other end sets the pace, or it waits for \
-             messages by design.",
         );
     }
     Choice::new(
@@ -139,12 +133,6 @@ fn other_io(situation: &Situation) -> Choice {
         } else {
             choice.and("Record the child itself (pyconc record --pid CHILD).")
         };
-    }
-    if load.without_work() {
-        return Choice::keep(
-            "It does nothing between the waits: the other end sets the pace, or it waits for \
-             messages by design.",
-        );
     }
     Choice::new(
         Model::Threads,
