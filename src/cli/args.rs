@@ -169,6 +169,8 @@ pub(super) enum ReportFormat {
     Text,
     /// For scripts: schema pyconc.report/1
     Json,
+    /// For a ticket or a pull request, in four sections
+    Markdown,
 }
 
 /// How severe a finding must be to fail the command.
@@ -197,6 +199,9 @@ pub(super) struct Report {
     /// File to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print the JSON schema of -f json, and do nothing else
+    #[arg(long)]
+    pub schema: bool,
     /// Show all findings, not the three gravest alone
     #[arg(long)]
     pub all: bool,

@@ -13,7 +13,7 @@ use super::observe::observe;
 use super::tell;
 use crate::catalog::Catalog;
 use crate::diagnose::{Diagnosis, Severity, diagnose};
-use crate::output::{TextOptions, report_json, report_text};
+use crate::output::{TextOptions, report_json, report_markdown, report_schema, report_text};
 use crate::profile::{Profile, read_recording};
 
 /// How long a running process is watched when nobody says.
@@ -22,6 +22,11 @@ const DEFAULT_LENGTH: std::time::Duration = std::time::Duration::from_secs(10);
 const FINDINGS: u8 = 3;
 
 pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
+    if options.schema {
+        let document = Document::create(options.output.as_deref())?;
+        document.write(|out| writeln!(out, "{:#}", report_schema()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let subject = subject(options)?;
     if let Ok(file) = &subject {
         refuse_own_input(file, options.output.as_deref())?;
@@ -37,6 +42,7 @@ pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
     document.write(|out| match options.format {
         ReportFormat::Text => report_text(out, &profile, &diagnosis, &text),
         ReportFormat::Json => report_json(out, &profile, &diagnosis),
+        ReportFormat::Markdown => report_markdown(out, &profile, &diagnosis, text.findings),
     })?;
     if options.fail_on.is_some() && profile.quality.samples == 0 {
         let nothing = anyhow::anyhow!("there is no sample: nothing could be judged");

@@ -6,6 +6,8 @@
 //! (Künsch 1989, "The jackknife and the bootstrap for general stationary observations"); a stretch
 //! is the cube root of the number of seconds long, the usual choice.
 
+use std::ops::Range;
+
 use crate::profile::Profile;
 
 use super::load::{Adder, Totals};
@@ -30,10 +32,11 @@ pub(super) struct Interval {
 }
 
 impl Resamples {
-    /// Draws from the seconds of `profile`; nothing when there are too few of them.
-    pub(super) fn of(profile: &Profile) -> Self {
+    /// Draws from some of the seconds of `profile`; nothing when there are too few of them.
+    pub(super) fn of(profile: &Profile, spans: Range<usize>) -> Self {
         let adder = Adder::new(profile);
-        let seconds = profile.spans.iter().filter(|span| span.samples > 0);
+        let seconds = profile.spans.iter().take(spans.end).skip(spans.start);
+        let seconds = seconds.filter(|span| span.samples > 0);
         let seconds: Vec<_> = seconds.map(|span| adder.span(span)).collect();
         Self::draw(&seconds)
     }

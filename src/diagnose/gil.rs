@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Cause, FunctionId, ThreadId, Tid};
@@ -14,7 +15,7 @@ use super::words::{ratio, rounded};
 const FUNCTIONS: usize = 50;
 
 /// What the GIL did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct GilMeasures {
     /// Time that threads waited for it, in seconds; several threads' add up.
     pub wait_seconds: f64,
@@ -25,7 +26,7 @@ pub struct GilMeasures {
 }
 
 /// How long one thread waited while another one had the GIL.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct GilWait {
     /// The native id of the one that waited.
     pub waiter_tid: Tid,
@@ -44,7 +45,7 @@ pub struct GilWait {
 }
 
 /// What one function had to do with the GIL.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct GilFunction {
     /// The function.
     pub function: String,

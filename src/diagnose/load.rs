@@ -1,6 +1,6 @@
 //! What the process did on average: the numbers that the verdict is made of.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 use crate::model::{Cause, StateId, ThreadId};
 use crate::profile::{Profile, Span, StateKind, ThreadProfile, Usage};
@@ -276,6 +276,18 @@ impl Load {
     /// The load over the whole recording.
     pub(super) fn of(profile: &Profile) -> Self {
         Self { totals: Adder::new(profile).whole(), facts: Facts::of(profile) }
+    }
+
+    /// The load over some of the recording's spans.
+    pub(super) fn of_spans(&self, profile: &Profile, spans: Range<usize>) -> Self {
+        if spans.len() == profile.spans.iter().count() {
+            return *self;
+        }
+        let adder = Adder::new(profile);
+        let mut totals = Totals::default();
+        let chosen = profile.spans.iter().take(spans.end).skip(spans.start);
+        chosen.for_each(|span| totals += adder.span(span));
+        self.with(totals)
     }
 
     /// The same with other totals: what resampling asks.

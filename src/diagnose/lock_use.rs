@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::locks::site_of;
@@ -22,7 +23,7 @@ const MOST_LOCKS: usize = 50;
 const MOST_OF_ONE: usize = 10;
 
 /// The waits for one lock.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct LockMeasures {
     /// What its users call it: `Lock`, `Queue.get`, `Thread.join`, …
     pub kind: &'static str,
@@ -45,7 +46,7 @@ pub struct LockMeasures {
 }
 
 /// A line that waits for a lock.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WaitingSite {
     /// The line.
     #[serde(rename = "where")]
@@ -55,7 +56,7 @@ pub struct WaitingSite {
 }
 
 /// Who had a lock while others waited for it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct LockHolder {
     /// The thread's native id.
     pub tid: Option<Tid>,

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -16,7 +17,7 @@ use super::words::{ratio, rounded};
 const MOST_EPISODES: usize = 1000;
 
 /// What an event loop did.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LoopMeasures {
     /// The native id of its thread.
     pub tid: Tid,
@@ -47,7 +48,7 @@ pub struct LoopMeasures {
 
 /// Lengths of an event loop's steps in seconds, of those that some sample saw: steps shorter than
 /// the sampling interval are mostly missing, so that the true percentiles are lower.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct StepQuantiles {
     /// How many were seen.
     pub count: u64,
@@ -62,7 +63,7 @@ pub struct StepQuantiles {
 }
 
 /// A step that blocked its event loop. Times are seconds, and begin with the recording.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EpisodeMeasures {
     /// When it began.
     pub start: f64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::model::{Cause, ThreadId, Tid};
@@ -12,7 +13,7 @@ use super::load::{Load, Totals};
 use super::words::{ratio, rounded};
 
 /// A ratio of two named quantities.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Measure {
     /// Numerator by denominator.
     pub value: f64,
@@ -124,6 +125,15 @@ impl Measures {
             };
             all.push(("usable_cpus_used", measure));
         }
+        all.extend(of_facts(load).map(|(name, value, denominator, of)| {
+            let measure = Measure {
+                value: rounded(value),
+                numerator: rounded(value * denominator),
+                denominator: rounded(denominator),
+                ..whole(0.0, of)
+            };
+            (name, measure)
+        }));
         all.extend(
             BY_SECOND
                 .iter()
@@ -137,6 +147,109 @@ impl Measures {
     pub fn get(&self, name: &str) -> Option<&Measure> {
         self.0.iter().find(|(other, _)| *other == name).map(|(_, measure)| measure)
     }
+}
+
+impl JsonSchema for Measures {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Measures".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let measure = generator.subschema_for::<Measure>();
+        schemars::json_schema!({
+            "description": "The measures of a process, by name. More names may come.",
+            "type": "object",
+            "additionalProperties": measure,
+        })
+    }
+}
+
+/// A measure's name, its value, its denominator, and what is divided by what.
+type OfFacts = (&'static str, f64, f64, &'static str);
+
+/// The measures that are known of the whole recording only.
+fn of_facts(load: &Load) -> [OfFacts; 14] {
+    let facts = &load.facts;
+    let (marked, tasks) = (&facts.marked, &facts.tasks);
+    let (samples, elapsed) = (load.totals.samples, load.totals.elapsed);
+    let looks = tasks.looks as f64;
+    let reach = (load.cpus_used() + load.run_queue()) * elapsed;
+    [
+        ("children_cpus", facts.children_cpus, elapsed, "CPU seconds of child processes / seconds"),
+        (
+            "awaiting_children",
+            load.awaiting_children(),
+            samples,
+            "thread samples waiting for what children send / process samples",
+        ),
+        (
+            "ipc",
+            marked.ipc,
+            samples,
+            "thread samples packing, sending or unpacking work of a process pool / process samples",
+        ),
+        (
+            "connecting",
+            marked.connecting,
+            samples,
+            "thread samples setting up a connection / process samples",
+        ),
+        ("tls", marked.tls, samples, "thread samples in TLS handshakes / process samples"),
+        (
+            "importing",
+            marked.importing,
+            samples,
+            "thread samples importing modules / process samples",
+        ),
+        (
+            "asking",
+            marked.asking,
+            samples,
+            "thread samples waiting for the answer to what they asked / process samples",
+        ),
+        (
+            "native_share",
+            load.native_share(),
+            samples * load.on_cpu(),
+            "thread samples in C code that released the GIL / thread samples running",
+        ),
+        (
+            "starvation",
+            load.starvation(),
+            reach,
+            "CPU seconds within reach that the process did not get / CPU seconds within reach",
+        ),
+        (
+            "loop_blocked",
+            facts.blocked,
+            elapsed,
+            "seconds in steps that block an event loop / seconds",
+        ),
+        (
+            "loop_briefly_blocked",
+            facts.briefly_blocked,
+            elapsed,
+            "seconds in shorter steps that wait / seconds",
+        ),
+        (
+            "task_answers",
+            tasks.answers.unwrap_or(0.0),
+            looks,
+            "looks at which a task waits for a server's answer / looks at the tasks",
+        ),
+        (
+            "task_children",
+            tasks.children,
+            looks,
+            "looks at which a task waits for a child process / looks at the tasks",
+        ),
+        (
+            "loop_waits",
+            load.loop_waits(),
+            samples,
+            "samples of event loops in their selectors that count as input and output / process samples",
+        ),
+    ]
 }
 
 impl Serialize for Measures {
@@ -161,8 +274,52 @@ fn measure(totals: &Totals, resamples: &Resamples, of: &'static str, parts: Part
     }
 }
 
+/// A number of samples and its share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Share {
+    /// How many.
+    pub samples: u64,
+    /// By all of them.
+    pub share: f64,
+}
+
+/// What all threads did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub struct ThreadTotals {
+    /// Samples of threads, of which the shares are.
+    pub thread_samples: u64,
+    /// What the shares are shares of.
+    pub share_of: &'static str,
+    /// By tag; a tag that never came is absent.
+    pub tags: BTreeMap<&'static str, Share>,
+    /// By cause; a cause that never came is absent.
+    pub causes: BTreeMap<&'static str, Share>,
+}
+
+impl ThreadTotals {
+    pub(super) fn of(threads: &[ThreadMeasures]) -> Self {
+        let all: u64 = threads.iter().map(|thread| thread.samples).sum();
+        let summed = |counts: fn(&ThreadMeasures) -> &BTreeMap<&'static str, u64>| {
+            let mut sums: BTreeMap<&'static str, Share> = BTreeMap::new();
+            for (&name, &samples) in threads.iter().flat_map(counts) {
+                sums.entry(name).or_default().samples += samples;
+            }
+            for sum in sums.values_mut() {
+                sum.share = rounded(ratio(sum.samples as f64, all as f64));
+            }
+            sums
+        };
+        Self {
+            thread_samples: all,
+            share_of: "thread samples",
+            tags: summed(|thread| &thread.tags),
+            causes: summed(|thread| &thread.causes),
+        }
+    }
+}
+
 /// What one thread did, in samples; all shares of it are of `samples`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ThreadMeasures {
     /// The native thread id.
     pub tid: Tid,

@@ -11,6 +11,7 @@ mod loops;
 mod marked;
 mod measures;
 mod outside;
+mod phases;
 mod recommendation;
 mod site;
 mod task_load;
@@ -21,6 +22,7 @@ pub(crate) mod words;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -30,8 +32,9 @@ pub use self::findings::{FINDINGS, Finding, Severity};
 pub use self::gil::{GilFunction, GilMeasures, GilWait};
 pub use self::lock_use::{LockHolder, LockMeasures, WaitingSite};
 pub use self::loops::{EpisodeMeasures, LoopMeasures, StepQuantiles};
-pub use self::measures::{Measure, Measures, ThreadMeasures};
+pub use self::measures::{Measure, Measures, Share, ThreadMeasures, ThreadTotals};
 pub use self::outside::{Outside, OutsideKind};
+pub use self::phases::{Phase, PhaseKind};
 pub use self::recommendation::{Gain, Metric, Model, Recommendation, Rejected, Step};
 pub use self::site::Site;
 pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures};
@@ -41,7 +44,7 @@ use self::bootstrap::Resamples;
 use self::load::Load;
 
 /// What a profile says about its program.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Diagnosis {
     /// What the program is held back by.
     pub verdict: Verdict,
@@ -49,6 +52,10 @@ pub struct Diagnosis {
     pub recommendation: Recommendation,
     /// What stands out, gravest first.
     pub findings: Vec<Finding>,
+    /// The stretches of time in which it did the same, one after the other.
+    pub phases: Vec<Phase>,
+    /// What all threads did.
+    pub totals: ThreadTotals,
     /// What every thread did, in the order in which they were met.
     pub threads: Vec<ThreadMeasures>,
     /// What every event loop did.
@@ -68,16 +75,21 @@ pub struct Diagnosis {
 #[must_use]
 pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     let load = Load::of(profile);
-    let resamples = Resamples::of(profile);
-    let verdict = Verdict::of(profile, &load, &resamples);
+    let phases = phases::phases(profile);
+    let judged = phases::judged(profile, &phases);
+    let resamples = Resamples::of(profile, judged.clone());
+    let verdict = Verdict::of(profile, &load.of_spans(profile, judged), &resamples, &phases);
     let findings = findings::find(profile, catalog, &load);
     let loops = loops::loops(profile, catalog);
+    let threads = measures::threads(profile);
     Diagnosis {
         recommendation: Recommendation::of(profile, &load, &verdict, &findings, &loops),
         verdict,
         tasks: tasks::tasks(profile, &findings),
         findings,
-        threads: measures::threads(profile),
+        phases,
+        totals: ThreadTotals::of(&threads),
+        threads,
         loops,
         gil: GilMeasures::of(profile),
         locks: lock_use::measures(profile),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Cause, DescriptorKind, Pid};
@@ -34,7 +35,7 @@ const SERVICES: [(u16, &str); 16] = [
 ];
 
 /// Kinds of things outside a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutsideKind {
     /// The other end of a connection.
@@ -48,7 +49,7 @@ pub enum OutsideKind {
 }
 
 /// What a program waits for that is no part of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Outside {
     /// What it is.
     pub kind: OutsideKind,

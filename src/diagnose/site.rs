@@ -1,11 +1,14 @@
 //! Whose code a frame is, and at which line of the user's own code a stack stands.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Frame, Function, FunctionId, Origin, StackId, Tables};
 
 /// A line of the target's code.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, Deserialize,
+)]
 pub struct Site {
     /// The file, as the interpreter names it.
     pub file: String,

@@ -10,14 +10,14 @@ const FEWEST_LOOKS: u64 = 2;
 /// How a loop's time in its selector counts, by what its tasks wait for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TaskLoad {
+    /// The looks at the tasks.
+    pub(super) looks: u64,
     /// The share of the looks at which some task waited for a server's answer; none without looks.
     pub(super) answers: Option<f64>,
     /// The same of a child process.
     pub(super) children: f64,
     /// How much of the time in the selector counts as input and output.
     pub(super) weight: f64,
-    /// How much of that rests on what tasks were seen to wait for, and not on the loop's own work.
-    pub(super) certain: f64,
 }
 
 impl TaskLoad {
@@ -31,7 +31,7 @@ impl TaskLoad {
         let tasks = &profile.tasks;
         let serves = 0.5 * ramp(busiest_loop, 0.02, 0.08);
         if tasks.looks < FEWEST_LOOKS {
-            return Self { weight: serves, ..Self::default() };
+            return Self { looks: tasks.looks, weight: serves, ..Self::default() };
         }
         let share = |wait| ratio(tasks.waits.looks(wait) as f64, tasks.looks as f64);
         let answers = share(TaskWait::Answer);
@@ -44,7 +44,12 @@ impl TaskLoad {
                 .all(|wait| share(wait) == 0.0)
             && !comes_and_goes(profile);
         let uncertain = if ticks { 0.0 } else { serves };
-        Self { answers: Some(answers), children, weight: certain.max(uncertain), certain }
+        Self {
+            looks: tasks.looks,
+            answers: Some(answers),
+            children,
+            weight: certain.max(uncertain),
+        }
     }
 }
 

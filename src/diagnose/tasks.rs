@@ -1,6 +1,7 @@
 //! What the tasks of asyncio did, and what is to be said of each lint: that it found something, that
 //! it found nothing, or that it is too early to say.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{AwaitKind, LoopKind, Relation, TaskState, Tid};
@@ -14,7 +15,7 @@ use super::words::{counted, ratio, rounded, seconds};
 const MOST_GROUPS: usize = 50;
 
 /// What the tasks did, by the looks at them, about one a second.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TaskMeasures {
     /// How many looks saw the tasks; 0 where no event loop was met.
     pub looks: u64,
@@ -39,7 +40,7 @@ pub struct TaskMeasures {
 }
 
 /// What a lint says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Lint {
     /// The id of its findings.
     pub id: &'static str,
@@ -50,7 +51,7 @@ pub struct Lint {
 }
 
 /// What a lint can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LintVerdict {
     /// There are findings.
@@ -64,7 +65,7 @@ pub enum LintVerdict {
 }
 
 /// Tasks that are alike.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct GroupMeasures {
     /// The function of their coroutine, where it begins.
     pub coroutine: Option<Site>,
@@ -90,7 +91,7 @@ pub struct GroupMeasures {
 }
 
 /// A loop at the last look.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LoopMoment {
     /// The thread that ran it.
     pub tid: Option<Tid>,

@@ -1,5 +1,6 @@
 //! What a task of asyncio waits for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Address, DescriptorId, Nanos, Tid};
@@ -60,7 +61,9 @@ impl Job {
 }
 
 /// Kinds of things that tasks wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum AwaitKind {
     /// A time.

@@ -1,5 +1,6 @@
 //! The two levels of classification: four tags, twelve causes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The first level: exclusive, and given to every sample of a thread.
@@ -34,7 +35,9 @@ impl Tag {
 }
 
 /// The second level: exclusive, what a thread did or waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// On a CPU, attached to the interpreter: runs Python, or C code that keeps the GIL.

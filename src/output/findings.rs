@@ -26,6 +26,9 @@ pub(super) fn findings(page: &mut Page, findings: &[Finding], elapsed: f64) -> i
             let place = place(page, site, finding.thread.as_deref());
             page.paragraph(indent, &place, Look::In(Color::Cyan))?;
         }
+        if let Some(source) = &finding.source {
+            page.line(&[indent, (&page.clean(source, 60), Look::Faint)])?;
+        }
         let story = finding.evidence.get("story").and_then(|story| story.as_array());
         for sentence in story.into_iter().flatten().filter_map(|it| it.as_str()) {
             page.paragraph(indent, sentence, Look::Plain)?;

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
 use crate::diagnose::Diagnosis;
-use crate::model::Pid;
+use crate::model::{Extension, Nanos, Pid};
 use crate::profile::Profile;
 
 use super::escape::is_unsafe;
@@ -15,31 +16,65 @@ use super::quality::QualityNumbers;
 /// The name and version of the format. Fields are added; none is removed or given a new meaning.
 const SCHEMA: &str = "pyconc.report/1";
 
-/// The whole report.
-#[derive(Serialize)]
-struct Report<'a> {
+/// The whole report of a process over a time.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Report<'a> {
+    /// The name and version of this format: `pyconc.report/1`.
     schema: &'static str,
+    /// What was recorded.
     target: Target<'a>,
+    /// How well sampling went.
     quality: QualityNumbers,
     #[serde(flatten)]
     diagnosis: &'a Diagnosis,
 }
 
 /// What was recorded.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Target<'a> {
+    /// The process id.
     pid: Pid,
+    /// The version of Python.
     python: &'a str,
+    /// The words of the command line.
     cmdline: &'a [String],
+    /// CPUs that it may use: affinity and quota.
     cpus: f64,
+    /// Whether the interpreter was built without the GIL.
     free_threaded: bool,
+    /// Whether a GIL is in force.
     gil: bool,
+    /// The version of pyconc that recorded it.
     recorder: &'a str,
+    /// When, in UTC.
     started_at: Option<String>,
     /// `CLOCK_MONOTONIC` of the target at the first sample, in seconds.
     monotonic_origin: f64,
+    /// Memory that it occupied at the end, in bytes.
     resident_bytes: u64,
+    /// Memory that it could still get, in bytes.
+    available_bytes: Option<u64>,
+    /// From how many seconds on a step blocks its event loop.
     threshold_seconds: f64,
+    /// For how many seconds its control group kept it from the CPU.
+    throttled_seconds: Option<f64>,
+    /// Its child processes, those that used most CPU time first.
+    children: Vec<Child<'a>>,
+    /// Extension modules from installed packages, as `numpy cp312`.
+    extensions: Vec<String>,
+}
+
+/// A child process.
+#[derive(Serialize, JsonSchema)]
+struct Child<'a> {
+    /// The process id.
+    pid: Pid,
+    /// The command line.
+    command: &'a str,
+    /// CPU seconds that it used during the recording.
+    cpu_seconds: f64,
+    /// Memory that it occupied, in bytes.
+    resident_bytes: u64,
 }
 
 /// Writes the report as JSON and ends the line.
@@ -50,11 +85,32 @@ struct Target<'a> {
 /// # Errors
 /// When writing fails.
 pub fn report_json(w: &mut dyn Write, profile: &Profile, diagnosis: &Diagnosis) -> io::Result<()> {
-    let meta = &profile.meta;
-    let started_at = jiff::Timestamp::from_second(meta.started_at).ok();
-    let report = Report {
-        schema: SCHEMA,
-        target: Target {
+    let report = Report::of(profile, diagnosis);
+    let formatter = Harmless(PrettyFormatter::new());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *w, formatter);
+    report.serialize(&mut serializer)?;
+    writeln!(w)
+}
+
+/// The JSON schema of reports, with what each field means.
+#[must_use]
+pub fn report_schema() -> serde_json::Value {
+    schemars::schema_for!(Report<'static>).to_value()
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn of(profile: &'a Profile, diagnosis: &'a Diagnosis) -> Self {
+        let meta = &profile.meta;
+        let around = &profile.surroundings;
+        let started_at = jiff::Timestamp::from_second(meta.started_at).ok();
+        let children = around.children.iter().map(|child| Child {
+            pid: child.pid,
+            command: &child.command,
+            cpu_seconds: child.cpu.seconds(),
+            resident_bytes: child.resident,
+        });
+        let extension = |it: &Extension| format!("{} {}", it.package, it.abi).trim().to_owned();
+        let target = Target {
             pid: meta.pid,
             python: &meta.python,
             cmdline: &meta.command,
@@ -65,15 +121,14 @@ pub fn report_json(w: &mut dyn Write, profile: &Profile, diagnosis: &Diagnosis) 
             started_at: started_at.map(|time| time.to_string()),
             monotonic_origin: meta.origin.seconds(),
             resident_bytes: profile.usage.resident,
+            available_bytes: around.available,
             threshold_seconds: meta.threshold.seconds(),
-        },
-        quality: QualityNumbers::of(profile),
-        diagnosis,
-    };
-    let formatter = Harmless(PrettyFormatter::new());
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *w, formatter);
-    report.serialize(&mut serializer)?;
-    writeln!(w)
+            throttled_seconds: around.throttled.map(Nanos::seconds),
+            children: children.collect(),
+            extensions: around.extensions.iter().map(extension).collect(),
+        };
+        Self { schema: SCHEMA, target, quality: QualityNumbers::of(profile), diagnosis }
+    }
 }
 
 /// Pretty JSON whose strings can be shown on a terminal.
@@ -171,6 +226,8 @@ mod tests {
             "gil",
             "tasks",
             "locks",
+            "totals",
+            "phases",
         ];
         expected.sort_unstable();
         assert_eq!(keys(&report), expected);

@@ -1,12 +1,13 @@
 //! How well sampling went: shown with every output.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnose::words::{ratio, rounded};
 use crate::profile::Profile;
 
 /// How well sampling went, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub(super) struct QualityNumbers {
     /// Samples of the process.
     samples: u64,

@@ -7,7 +7,8 @@ use crossterm::style::Color;
 
 use crate::diagnose::words::{counted, percent, ratio, seconds};
 use crate::diagnose::{
-    Diagnosis, Gain, GilWait, LintVerdict, Recommendation, ThreadMeasures, Verdict,
+    Diagnosis, Gain, GilWait, LintVerdict, Recommendation, Share, ThreadMeasures, ThreadTotals,
+    Verdict,
 };
 use crate::model::{Cause, Tag, Tid};
 use crate::profile::Profile;
@@ -41,7 +42,7 @@ pub fn report_text(
     page.empty()?;
     verdict(page, &diagnosis.verdict)?;
     page.empty()?;
-    shares(page, &diagnosis.threads)?;
+    shares(page, &diagnosis.totals)?;
     page.empty()?;
     threads(page, &diagnosis.threads)?;
     tasks(page, diagnosis)?;
@@ -85,34 +86,31 @@ fn verdict(page: &mut Page, verdict: &Verdict) -> io::Result<()> {
 }
 
 /// Tags at the left, causes at the right, each with its share of all thread samples.
-fn shares(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
-    let all: u64 = threads.iter().map(|thread| thread.samples).sum();
-    let head = format!("what the threads did, of {all} thread samples");
+fn shares(page: &mut Page, totals: &ThreadTotals) -> io::Result<()> {
+    let head = format!("what the threads did, of {} thread samples", totals.thread_samples);
     page.line(&[(&head, Look::Strong)])?;
-    let tags = summed(threads, |thread| &thread.tags);
-    let tags: Vec<_> =
-        Tag::ALL.iter().map(|tag| (tag.name(), tag_colour(*tag), tags.get(tag.name()))).collect();
-    let causes = summed(threads, |thread| &thread.causes);
+    let share = |share: Option<&Share>| share.map_or(0.0, |share| share.share);
+    let tags =
+        Tag::ALL.map(|tag| (tag.name(), tag_colour(tag), share(totals.tags.get(tag.name()))));
     let mut causes: Vec<_> = Cause::ALL
         .iter()
         .filter_map(|cause| {
-            Some((cause.name(), cause_colour(*cause), Some(causes.get(cause.name())?)))
+            let name = cause.name();
+            Some((name, cause_colour(*cause), totals.causes.get(name)?.share))
         })
         .collect();
-    causes.sort_by_key(|&(.., samples)| std::cmp::Reverse(samples));
+    causes.sort_by(|a, b| b.2.total_cmp(&a.2));
     causes.truncate(CAUSES);
-    let share =
-        |samples: Option<&u64>| ratio(samples.copied().unwrap_or_default() as f64, all as f64);
     for row in 0..tags.len().max(causes.len()) {
         let mut pieces: Vec<(String, Look)> = Vec::new();
         match tags.get(row) {
-            Some(&(name, colour, samples)) => {
-                bar_cells(page, &mut pieces, (name, 19), (share(samples), 10, colour))
+            Some(&(name, colour, share)) => {
+                bar_cells(page, &mut pieces, (name, 19), (share, 10, colour));
             }
             None => pieces.push((" ".repeat(39), Look::Plain)),
         }
-        if let Some(&(name, colour, samples)) = causes.get(row) {
-            bar_cells(page, &mut pieces, (name, 8), (share(samples), 21, colour));
+        if let Some(&(name, colour, share)) = causes.get(row) {
+            bar_cells(page, &mut pieces, (name, 8), (share, 21, colour));
         }
         let pieces: Vec<Piece> = pieces.iter().map(|(text, look)| (text.as_str(), *look)).collect();
         page.line(&pieces)?;
@@ -132,17 +130,6 @@ fn bar_cells(
     pieces.push((format!("  {} ", page.cell(name.0, name.1, false)), Look::Plain));
     pieces.push((page.cell(&filled, width, false), Look::In(colour)));
     pieces.push((format!(" {}", page.cell(&percent(share), 6, true)), Look::Plain));
-}
-
-fn summed<'a>(
-    threads: &'a [ThreadMeasures],
-    counts: impl Fn(&'a ThreadMeasures) -> &'a BTreeMap<&'static str, u64>,
-) -> BTreeMap<&'static str, u64> {
-    let mut sums = BTreeMap::new();
-    for (&name, &samples) in threads.iter().flat_map(counts) {
-        *sums.entry(name).or_default() += samples;
-    }
-    sums
 }
 
 /// The threads that did most, with the shares of their own samples.
@@ -249,12 +236,24 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
     for why in &recommendation.why {
         page.paragraph(("  - ", Look::Plain), why, Look::Plain)?;
     }
-    if let Some(Gain { low, high, unit, .. }) = &recommendation.gain {
+    if let Some(Gain { low, high, unit, assumes, .. }) = &recommendation.gain {
+        let precision = if *high < 1.0 { 3 } else { 2 };
         page.paragraph(
             ("  gain: ", Look::Plain),
-            &format!("{low:.2} to {high:.2} {unit}"),
+            &format!("{low:.precision$} to {high:.precision$} {unit}"),
             Look::Strong,
         )?;
+        if let Some(assumes) = assumes {
+            page.paragraph(("        if ", Look::Plain), assumes, Look::Plain)?;
+        }
+    }
+    let rewritten = recommendation
+        .steps
+        .iter()
+        .find_map(|step| Some((step.before.as_ref()?, step.after.as_ref()?)));
+    if let Some((before, after)) = rewritten.filter(|(_, after)| !after.contains('\n')) {
+        page.paragraph(("  instead of  ", Look::Plain), before, Look::Faint)?;
+        page.paragraph(("  write       ", Look::Plain), after, Look::Strong)?;
     }
     for rejected in &recommendation.rejected {
         page.paragraph(
@@ -264,7 +263,7 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
         )?;
     }
     if let Some(verify) = &recommendation.verify {
-        page.paragraph(("  check it with: ", Look::Plain), verify, Look::Strong)?;
+        page.paragraph(("  after the change: ", Look::Plain), verify, Look::Strong)?;
     }
     Ok(())
 }
@@ -343,7 +342,7 @@ mod tests {
             "asyncio.sleep",
             "30 % of the recording's time",
             "recommendation: asyncio",
-            "pyconc report -d 30 --pid N, after the change",
+            "pyconc report -d 30 -- python3 app.py",
             "quality: 500 samples in 5.0 s (100/s)",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");

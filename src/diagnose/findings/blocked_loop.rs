@@ -222,6 +222,7 @@ fn finding(
         seconds: rounded(group.seconds),
         count: group.count,
         site,
+        source: None,
         thread: case.thread_name(thread),
         task: tasks.first().map(|((name, _), _)| name.clone()),
         evidence: evidence([

@@ -97,6 +97,7 @@ fn finding(case: &Case, shutdown: &Shutdown) -> Option<Finding> {
         seconds: rounded(length),
         count: blamed.len() as u64,
         site,
+        source: None,
         thread,
         task: None,
         evidence: evidence([

@@ -42,6 +42,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         seconds: rounded(load.totals.queued),
         count: case.samples_of(crate::model::Cause::CpuWait),
         site: None,
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([

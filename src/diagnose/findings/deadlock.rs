@@ -30,6 +30,7 @@ fn finding(case: &Case, seen: &SeenDeadlock) -> Finding {
         seconds: rounded(length * threads as f64),
         count: threads,
         site: deadlock.ring.first().and_then(|first| site_of(tables, first.site?)),
+        source: None,
         thread: one.map(|one| name_of(tables, one.thread).to_owned()),
         task: None,
         evidence: evidence([

@@ -69,6 +69,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             seconds: rounded(share * case.load.totals.elapsed),
             count: u64::from(full.looks),
             site: sight.site.and_then(|site| site_of(case.tables(), site)),
+            source: None,
             thread: None,
             task: None,
             evidence: evidence([

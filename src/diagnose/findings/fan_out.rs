@@ -73,6 +73,7 @@ fn fan_out(
         seconds: rounded(profile.time.seconds()),
         count: u64::from(width),
         site,
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([
@@ -118,6 +119,7 @@ fn scattered(case: &Case) -> Vec<Finding> {
             seconds: rounded(profile.time.seconds()),
             count: profile.most.into(),
             site: tables.functions.get(function).map(Site::of),
+            source: None,
             thread: None,
             task: None,
             evidence: evidence([
@@ -200,6 +202,7 @@ fn waiting_at<'a>(
             seconds: rounded(profile.time.seconds()),
             count: u64::from(profile.most),
             site: innermost_user(case.tables(), group.chain).map(|line| line.site()),
+            source: None,
             thread: None,
             task: None,
             evidence: evidence([

@@ -50,6 +50,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         seconds: rounded(case.seconds(count)),
         count,
         site,
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([

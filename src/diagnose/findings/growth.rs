@@ -66,6 +66,7 @@ fn finding(case: &Case, function: FunctionId, coroutine: &CoroutineProfile) -> O
         seconds: rounded(seconds),
         count: u64::from(last),
         site,
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([
@@ -122,6 +123,7 @@ fn queue(case: &Case, queue: &QueueProfile) -> Option<Finding> {
         seconds: rounded(seconds),
         count: u64::from(last),
         site: innermost_user(case.tables(), queue.chain).map(|line| line.site()),
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([

@@ -27,6 +27,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             seconds: rounded(case.seconds(count)),
             count,
             site,
+            source: None,
             thread: threads.first().and_then(|&(thread, _)| case.thread_name(thread)),
             task: None,
             evidence: evidence([

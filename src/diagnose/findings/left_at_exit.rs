@@ -113,6 +113,7 @@ fn finding(case: &Case, site: Site, threads: &[(ThreadId, Cause)], last: Nanos) 
         seconds: rounded(case.seconds(samples)),
         count: threads.len() as u64,
         site: Some(site),
+        source: None,
         thread: <[String; 1]>::try_from(names.clone()).ok().map(|[one]| one),
         task: None,
         evidence: evidence([

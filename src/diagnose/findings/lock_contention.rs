@@ -100,6 +100,7 @@ fn finding(case: &Case, lock: Option<&Lock>, rows: &[Row], active: f64) -> Findi
         seconds: rounded(case.seconds(count)),
         count,
         site: sites.into_iter().next().and_then(|(site, _)| site),
+        source: None,
         thread: one.and_then(|thread| case.thread_name(thread)),
         task: None,
         evidence,

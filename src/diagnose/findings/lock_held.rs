@@ -98,6 +98,7 @@ fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
                 seconds: rounded(mean * case.load.totals.elapsed),
                 count: u64::from(count),
                 site: at_work.first().cloned(),
+                source: None,
                 thread: None,
                 task: None,
                 evidence: evidence([

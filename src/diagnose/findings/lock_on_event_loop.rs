@@ -55,6 +55,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             seconds: rounded(case.seconds(count)),
             count,
             site,
+            source: None,
             thread: case.thread_name(row.thread),
             task: None,
             evidence: evidence([

@@ -27,6 +27,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -39,7 +40,7 @@ use super::site::{Site, innermost_user};
 use super::words::ratio;
 
 /// How grave a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It holds the program back now.
@@ -63,7 +64,7 @@ impl Severity {
 }
 
 /// Something that stands out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The stable id of its kind.
     pub id: &'static str,
@@ -80,6 +81,8 @@ pub struct Finding {
     /// The line of the program's own code that it concerns.
     #[serde(rename = "where")]
     pub site: Option<Site>,
+    /// The text of that line, where it could be read.
+    pub source: Option<String>,
     /// The thread that it concerns, when it is one.
     pub thread: Option<String>,
     /// The task that it concerns.
@@ -164,6 +167,10 @@ pub(super) fn find(profile: &Profile, catalog: &Catalog, load: &Load) -> Vec<Fin
         all.extend(found);
     }
     sort(&mut all);
+    for finding in &mut all {
+        let text = |site: &Site| profile.surroundings.source(&site.file, site.line);
+        finding.source = finding.site.as_ref().and_then(text).map(str::to_owned);
+    }
     // Who adds a finding adds its id as well: `pyconc explain` and its tests go by the list.
     debug_assert!(all.iter().all(|finding| FINDINGS.contains(&finding.id)));
     all

@@ -40,6 +40,7 @@ fn finding(case: &Case, thread: ThreadId, count: u64, own: u64) -> Finding {
         seconds: rounded(case.seconds(count)),
         count,
         site,
+        source: None,
         thread: case.thread_name(thread),
         task: None,
         evidence: evidence([

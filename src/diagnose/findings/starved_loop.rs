@@ -63,6 +63,7 @@ fn starved(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Option<Finding>
         seconds: rounded(case.seconds(waits)),
         count: waits,
         site: sites.into_iter().find_map(|(site, _)| site),
+        source: None,
         thread: case.thread_name(id),
         task: None,
         evidence: evidence([
@@ -100,6 +101,7 @@ fn never_yields(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Option<Fin
         seconds: rounded(length),
         count: 1,
         site: innermost_user(tables, state.stack).map(|line| line.site()),
+        source: None,
         thread: case.thread_name(id),
         task: task.map(|task| task.name.to_string()),
         evidence: evidence([
@@ -111,6 +113,7 @@ fn never_yields(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Option<Fin
             ("callbacks_kept_waiting", episode.step.kept.map(|kept| kept.ready).into()),
         ]),
         advice: "Nothing else on this loop ran in that time. Run the work in a process or a \
+            source: None,
             thread, or cut it into pieces with await asyncio.sleep(0) between them."
             .to_owned(),
     })

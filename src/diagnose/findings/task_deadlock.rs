@@ -44,6 +44,7 @@ fn finding(case: &Case, deadlock: &TaskDeadlock, looks: u64, lasts: bool) -> Fin
         seconds: rounded(tasks.seconds() * ratio(looks as f64, tasks.looks as f64)),
         count: looks,
         site: site.map(|line| line.site()),
+        source: None,
         thread: None,
         task: first.map(|member| member.name.to_string()),
         evidence: evidence([

@@ -154,6 +154,7 @@ fn finding(
         seconds: rounded(longest),
         count: tasks,
         site: site.or_else(|| function.map(Site::of)),
+        source: None,
         thread: None,
         task: worst.map(|(_, count)| count.name.to_string()),
         evidence: evidence([

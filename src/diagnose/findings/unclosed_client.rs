@@ -50,6 +50,7 @@ fn finding(peer: &str, connections: &ConnectionProfile) -> Option<Finding> {
         seconds: rounded(seconds),
         count: count.into(),
         site: None,
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([

@@ -27,6 +27,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         seconds: rounded(case.seconds(count)),
         count,
         site: None,
+        source: None,
         thread: None,
         task: None,
         evidence: evidence([

@@ -1,5 +1,6 @@
 //! What a change would gain, from what was measured.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnose::load::Load;
@@ -7,7 +8,7 @@ use crate::diagnose::words::{ratio, rounded};
 use crate::model::Cause;
 
 /// What a gain is a gain of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// Operations a second: after by before.
@@ -37,7 +38,7 @@ impl Metric {
 }
 
 /// A gain as an interval: what to expect in nine of ten cases that meet the assumption.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Gain {
     /// What it is a gain of.
     pub metric: Metric,

@@ -10,6 +10,7 @@ mod trouble;
 mod veto;
 mod waiting;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::profile::Profile;
@@ -27,7 +28,7 @@ use self::choice::{Choice, Situation};
 
 /// A concurrency model that would serve the program better than its present one, or the reasons
 /// to leave it as it is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Recommendation {
     /// The model.
     pub model: Model,
@@ -48,7 +49,7 @@ pub struct Recommendation {
 }
 
 /// A model that would not help.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {
     /// The model.
     pub model: Model,
@@ -77,14 +78,25 @@ impl Recommendation {
             tradeoffs: model.tradeoffs().to_vec(),
             controls: model.controls().to_vec(),
             rejected,
-            verify: (model != Model::Keep).then(verify),
+            verify: (model != Model::Keep).then(|| verify(profile)),
         }
     }
 }
 
-/// How a change is proved: the same report after it.
-fn verify() -> String {
-    "pyconc report -d 30 --pid N, after the change".to_owned()
+/// How a change is proved: the same report after it, of the same command where that is short enough to be
+/// written again.
+fn verify(profile: &Profile) -> String {
+    /// The longest command that is repeated.
+    const LONGEST: usize = 100;
+    let plain = |word: &String| {
+        !word.is_empty()
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c))
+    };
+    let command = profile.meta.command.join(" ");
+    if command.is_empty() || command.len() > LONGEST || !profile.meta.command.iter().all(plain) {
+        return "pyconc report -d 30 --pid PID".to_owned();
+    }
+    format!("pyconc report -d 30 -- {command}")
 }
 
 #[cfg(test)]

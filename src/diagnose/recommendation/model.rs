@@ -1,9 +1,10 @@
 //! The models: what each costs, and what makes the move to it safe.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a program may do about its concurrency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// Leave it as it is.

@@ -1,6 +1,7 @@
 //! What to do, step by step, with code in the names of the program.
 
 use minijinja::{Environment, UndefinedBehavior, context};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::model::Model;
 use super::rewrite;
 
 /// A step towards a model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Step {
     /// What to do.
     pub what: String,

@@ -3,12 +3,14 @@
 mod rules;
 mod why;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::diagnose::bootstrap::Resamples;
 use crate::diagnose::load::Load;
 use crate::diagnose::measures::Measures;
 use crate::diagnose::outside::Outside;
+use crate::diagnose::phases::Phase;
 use crate::diagnose::words::{ratio, rounded};
 use crate::profile::Profile;
 
@@ -101,6 +103,20 @@ impl Workload {
     }
 }
 
+impl JsonSchema for Workload {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Workload".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "The kinds of workload.",
+            "type": "string",
+            "enum": Self::ALL.map(Self::name),
+        })
+    }
+}
+
 impl Serialize for Workload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
@@ -108,7 +124,7 @@ impl Serialize for Workload {
 }
 
 /// What a program is held back by, and how that was found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Verdict {
     /// The kind of workload.
     pub workload: Workload,
@@ -162,7 +178,15 @@ const RULES: [Rule; 10] = [
 
 impl Verdict {
     /// The verdict on a load; `resamples` say how much of it may be chance.
-    pub(super) fn of(profile: &Profile, load: &Load, resamples: &Resamples) -> Self {
+    ///
+    /// The load is that of the recording without its program's start and end, where these are
+    /// `phases` of their own.
+    pub(super) fn of(
+        profile: &Profile,
+        load: &Load,
+        resamples: &Resamples,
+        phases: &[Phase],
+    ) -> Self {
         let strengths = RULES.map(|rule| (rule.strength)(load));
         let decided = first_that_holds(&strengths);
         let runner_up = runner_up(&strengths, decided);
@@ -180,7 +204,7 @@ impl Verdict {
         let waits = matches!(workload, Workload::IoBound | Workload::Mixed);
         let outside = Outside::of(profile, load).filter(|_| waits);
         let sentence = outside.iter().filter(|_| workload == Workload::IoBound);
-        let why = sentence.map(Outside::sentence).chain(why).collect();
+        let why = sentence.map(Outside::sentence).chain(why).chain(why::phases(phases)).collect();
         Self {
             workload,
             confidence: rounded(strength * certainty),
@@ -189,6 +213,13 @@ impl Verdict {
             outside,
             measures: Measures::of(load, resamples),
         }
+    }
+}
+
+impl Verdict {
+    /// The kind of a workload, and nothing besides.
+    pub(super) fn workload_of(load: &Load) -> Workload {
+        workload_of(load)
     }
 }
 
@@ -242,7 +273,8 @@ mod tests {
 
     fn verdict(fixture: &Fixture) -> Verdict {
         let profile = &fixture.profile;
-        Verdict::of(profile, &Load::of(profile), &Resamples::of(profile))
+        let spans = 0..profile.spans.iter().count();
+        Verdict::of(profile, &Load::of(profile), &Resamples::of(profile, spans), &[])
     }
 
     #[track_caller]

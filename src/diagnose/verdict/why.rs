@@ -1,6 +1,7 @@
 //! The arithmetic behind each verdict, in sentences.
 
 use crate::diagnose::load::Load;
+use crate::diagnose::phases::{Phase, PhaseKind};
 use crate::diagnose::words::{counted, percent, ratio, seconds};
 use crate::model::Cause;
 
@@ -214,4 +215,23 @@ fn cpus_sentence(load: &Load) -> String {
     let of =
         if usable.is_finite() { format!(" of {usable:.1} that it may use") } else { String::new() };
     format!("The process uses {:.2} CPUs{of}.", load.cpus_used())
+}
+
+/// Where the workload changes, if it does.
+pub(super) fn phases(phases: &[Phase]) -> Option<String> {
+    /// More of them do not fit a sentence.
+    const MOST: usize = 6;
+    if phases.len() < 2 {
+        return None;
+    }
+    let told = phases.iter().take(MOST).map(|phase| {
+        let kind = match phase.kind {
+            PhaseKind::StartUp => "its start, ",
+            PhaseKind::Steady => "",
+            PhaseKind::Shutdown => "its end, ",
+        };
+        format!("{:.0} to {:.0} s {kind}{}", phase.start, phase.end, phase.workload.name())
+    });
+    let more = if phases.len() > MOST { "; and so on" } else { "" };
+    Some(format!("The workload changes: {}{more}.", told.collect::<Vec<_>>().join("; ")))
 }
