@@ -5,9 +5,12 @@ Nothing is to be gained from processes here: this is how it should look.
 
 Verdict: native-parallel
 Finding: none
+Recommendation: keep
+Measures: throughput
 """
 
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -28,9 +31,10 @@ class Checker:
     """Hashes the store's blobs again and again and compares them with the first result."""
 
     def __init__(self, seconds):
-        self.deadline = time.monotonic() + seconds
+        self.seconds = seconds
         self.stopped = False
         count = min(4, max(2, usable_cpus()))
+        self.checked = [0] * count
         self.started = threading.Barrier(count + 1)
         self.threads = [
             threading.Thread(target=self.check, args=(number,), name="check-%d" % number)
@@ -41,20 +45,25 @@ class Checker:
         blob = bytes([number]) * BLOB
         expected = hashlib.sha256(blob).digest()
         self.started.wait()
-        while not self.stopped and time.monotonic() < self.deadline:
+        deadline = time.monotonic() + self.seconds
+        while not self.stopped and time.monotonic() < deadline:
             if hashlib.sha256(blob).digest() != expected:
                 raise ValueError("blob %d is damaged" % number)
+            self.checked[number] += 1
 
     def run(self):
+        """Blobs a second."""
         for thread in self.threads:
             thread.start()
         self.started.wait()
+        start = time.monotonic()
         print("ready", flush=True)
         try:
             self.join()
-        finally:
+        except SystemExit:
             self.stopped = True
             self.join()
+        return sum(self.checked) / (time.monotonic() - start)
 
     def join(self):
         for thread in self.threads:
@@ -63,7 +72,7 @@ class Checker:
 
 def main(seconds):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Checker(seconds).run()
+    print(json.dumps({"throughput": Checker(seconds).run()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,19 @@ no metric is counted and no heartbeat is sent.
 
 Verdict: event-loop-blocked
 Finding: blocked-event-loop
+Recommendation: asyncio
+Measures: delay
 """
 
 import asyncio
+import itertools
+import json
 import signal
 import sys
 import time
 
 BACKOFF = 0.25
+BEAT = 0.01
 
 
 class PaymentClient:
@@ -39,18 +44,22 @@ class OrderService:
         self.paid = 0
 
     async def handle(self, reader, writer):
-        while True:
-            line = await reader.readline()
-            if not line:
-                break
-            self.payments.charge(int(line))
-            self.paid += 1
-            writer.write(b"paid\n")
-            await writer.drain()
-        writer.close()
+        try:
+            while True:
+                line = await reader.readline()
+                if not line:
+                    break
+                self.payments.charge(int(line))
+                self.paid += 1
+                writer.write(b"paid\n")
+                await writer.drain()
+        except asyncio.CancelledError:
+            pass  # the service ends
+        finally:
+            writer.close()
 
 
-async def customer(port, orders, served):
+async def customer(port, orders, pause, served):
     """Places one order after the other, with a short pause in between."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -58,24 +67,19 @@ async def customer(port, orders, served):
             writer.write(b"%d\n" % order)
             await reader.readline()
             served.set()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(pause)
     finally:
         writer.close()
 
 
-async def heartbeat(interval):
-    """Would tell the load balancer that this service is alive."""
-    while True:
-        await asyncio.sleep(interval)
-
-
-async def metrics(service, interval):
-    """Keeps the last minute's throughput."""
-    history = []
-    while True:
-        history.append(service.paid)
-        del history[:-60]
-        await asyncio.sleep(interval)
+async def heartbeat(late):
+    """Would tell the load balancer that this service is alive; notes how late each beat is."""
+    start = time.monotonic()
+    for beat in itertools.count(1):
+        due = start + beat * BEAT
+        if time.monotonic() < due:
+            await asyncio.sleep(due - time.monotonic())
+        late.append(time.monotonic() - due)
 
 
 async def main(seconds):
@@ -85,27 +89,27 @@ async def main(seconds):
     service = OrderService()
     server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    served = asyncio.Event()
+    served, late = asyncio.Event(), []
     background = [
-        asyncio.ensure_future(task)
-        for task in [
-            customer(port, range(0, 1_000_000, 2), served),
-            customer(port, range(1, 1_000_000, 2), served),
-            heartbeat(0.05),
-            metrics(service, 0.2),
-        ]
+        asyncio.ensure_future(customer(port, range(0, 1_000_000, 2), 0.1, served)),
+        asyncio.ensure_future(customer(port, range(1, 1_000_000, 2), 0.15, served)),
     ]
     await served.wait()
     print("ready", flush=True)
 
+    start, before = time.monotonic(), service.paid
+    background.append(asyncio.ensure_future(heartbeat(late)))
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except asyncio.TimeoutError:
         pass
+    throughput = (service.paid - before) / (time.monotonic() - start)
     for task in background:
         task.cancel()
     await asyncio.gather(*background, return_exceptions=True)
     server.close()
+    delay = sum(late) / max(1, len(late))
+    print(json.dumps({"delay": delay, "throughput": throughput}), flush=True)
 
 
 if __name__ == "__main__":

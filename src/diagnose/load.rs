@@ -381,12 +381,13 @@ impl Load {
     /// The share of the CPU time within reach that the process did not get.
     ///
     /// Within reach is what its threads asked for, at most the CPUs that it may use: more threads
-    /// than CPUs are the program's own doing. A process that may not use two CPUs at once can
-    /// never work in parallel; whatever it asks for in vain counts.
+    /// than CPUs are the program's own doing, and so is what its children use. A process that may not
+    /// use two CPUs at once can never work in parallel; whatever it asks for in vain counts.
     pub(super) fn starvation(&self) -> f64 {
         let asked = self.cpus_used() + self.run_queue();
         let usable = self.facts.usable_cpus;
-        let within_reach = if usable < 1.5 { asked } else { asked.min(usable) };
+        let left = (usable - self.facts.children_cpus).max(self.cpus_used());
+        let within_reach = if usable < 1.5 { asked } else { asked.min(left) };
         ratio((within_reach - self.cpus_used()).max(0.0), within_reach)
     }
 }

@@ -331,6 +331,12 @@ pub struct ThreadMeasures {
     pub tags: BTreeMap<&'static str, u64>,
     /// At how many of them it had each cause; a cause that never came is absent.
     pub causes: BTreeMap<&'static str, u64>,
+    /// The same as shares.
+    pub tag_shares: BTreeMap<&'static str, f64>,
+    /// The same as shares.
+    pub cause_shares: BTreeMap<&'static str, f64>,
+    /// What these are shares of.
+    pub share_of: &'static str,
     /// At how many of them it had the GIL.
     pub gil_held: u64,
     /// Its CPU time in seconds.
@@ -352,7 +358,16 @@ pub(super) fn threads(profile: &Profile) -> Vec<ThreadMeasures> {
             *tags.entry(tag.name()).or_default() += samples;
             *causes.entry(state.cause.name()).or_default() += samples;
         }
+        let shares = |counts: &BTreeMap<&'static str, u64>| {
+            let share = |(name, samples): (&&'static str, &u64)| {
+                (*name, rounded(ratio(*samples as f64, thread.samples as f64)))
+            };
+            counts.iter().map(share).collect()
+        };
         ThreadMeasures {
+            tag_shares: shares(&tags),
+            cause_shares: shares(&causes),
+            share_of: "samples of the thread",
             tid: info.map_or(0, |info| info.tid),
             name: info.map_or_else(String::new, |info| info.name.to_string()),
             samples: thread.samples,

@@ -31,7 +31,9 @@ pub use self::ids::{
 };
 pub use self::lock::{Deadlock, Lock, LockKind, LockOwner, LockWait};
 pub use self::origin::Origin;
-pub use self::surroundings::{ChildProcess, Extension, PeerProcess, SourceLine, Surroundings};
+pub use self::surroundings::{
+    ChildProcess, Extension, PeerProcess, SourceLine, Surroundings, WorkerSight,
+};
 pub use self::survey::{Executor, ExecutorSight, Holder, LockSight, Spells, Survey, WaitNotes};
 pub use self::tables::{
     Descriptor, DescriptorKind, Frame, Function, SocketRole, StackNode, State, Table, Tables,

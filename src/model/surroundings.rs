@@ -15,6 +15,8 @@ pub struct Surroundings {
     pub children: Vec<ChildProcess>,
     /// CPU time that children used during the recording, those that ended among them.
     pub children_cpu: Nanos,
+    /// What was seen of some of its workers, which were sampled beside it.
+    pub workers: WorkerSight,
     /// The extension modules that it has loaded from installed packages.
     pub extensions: Vec<Extension>,
     /// Which processes of this machine it is connected to.
@@ -36,6 +38,17 @@ pub struct ChildProcess {
     pub resident: u64,
     /// Whether it runs the target's own program: a worker of a pool, or a fork.
     pub same_program: bool,
+}
+
+/// What was seen of processes that run the target's program for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerSight {
+    /// Samples of such processes.
+    pub samples: u64,
+    /// At how many of them a thread computed, or wanted to.
+    pub working: u64,
+    /// At how many of those it was at messages to or from other processes.
+    pub messages: u64,
 }
 
 /// An extension module.

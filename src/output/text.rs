@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crossterm::style::Color;
 
-use crate::diagnose::words::{counted, percent, ratio, seconds};
+use crate::diagnose::words::{counted, percent, seconds};
 use crate::diagnose::{
     Diagnosis, Gain, GilWait, LintVerdict, Recommendation, Share, ThreadMeasures, ThreadTotals,
     Verdict,
@@ -146,14 +146,13 @@ fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
     let mut sorted: Vec<_> = threads.iter().collect();
     sorted.sort_by_key(|thread| (std::cmp::Reverse(thread.samples - idle(thread)), thread.tid));
     for thread in sorted.iter().take(THREADS) {
-        let share = |tag: Tag| match thread.tags.get(tag.name()) {
-            Some(&samples) => percent(ratio(samples as f64, thread.samples as f64)),
+        let share = |tag: Tag| match thread.tag_shares.get(tag.name()) {
+            Some(&share) => percent(share),
             None => "-".to_owned(),
         };
-        let most = thread.causes.iter().max_by_key(|&(_, &samples)| samples);
-        let most = most.map_or_else(String::new, |(cause, &samples)| {
-            format!("{cause} {}", percent(ratio(samples as f64, thread.samples as f64)))
-        });
+        let most = thread.cause_shares.iter().max_by(|a, b| a.1.total_cmp(b.1));
+        let most =
+            most.map_or_else(String::new, |(cause, &share)| format!("{cause} {}", percent(share)));
         let tags = Tag::ALL.map(share);
         let [blocking, gil, waiting, running] = tags.each_ref();
         let samples = thread.samples.to_string();

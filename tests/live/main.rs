@@ -7,6 +7,7 @@
 mod blocks;
 mod commands;
 mod confusion;
+mod corpus;
 mod errors;
 mod examples;
 mod explain;
@@ -16,6 +17,7 @@ mod holders;
 mod locks;
 mod loops;
 mod machine;
+mod numbers;
 mod packages;
 mod program;
 mod pyconc;

@@ -8,6 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use super::machine::{finish, say, spawn};
 use super::pythons::Python;
 
+/// Packages whose modules have other names.
+const IMPORTS: [(&str, &str); 3] =
+    [("pillow", "PIL"), ("pyyaml", "yaml"), ("scikit-learn", "sklearn")];
+
 /// The environments that this run of the tests has made, by version.
 static MADE: Mutex<BTreeMap<String, Environment>> = Mutex::new(BTreeMap::new());
 
@@ -49,8 +53,10 @@ impl Environment {
         let Some(python) = &self.python else { return false };
         if !self.installed.contains(package) && !self.missing.contains(package) {
             let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", package];
+            let module = IMPORTS.iter().find(|(name, _)| *name == package);
+            let module = module.map_or(package, |(_, module)| module);
             let imports =
-                runs(python, &install) && runs(python, &["-c", &format!("import {package}")]);
+                runs(python, &install) && runs(python, &["-c", &format!("import {module}")]);
             let known = if imports { &mut self.installed } else { &mut self.missing };
             known.insert(package.to_owned());
         }

@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use super::machine::{finish, spawn};
+use super::program::repository;
 
 /// Its exit codes, as design.md lists them.
 pub mod exit {
@@ -69,9 +71,13 @@ impl Run {
     }
 
     /// The JSON that a run has written, however it ended.
+    ///
+    /// A report must be as the schema has it.
     pub fn json_of_any_end(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
+        let value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr));
+        check_report(&value);
+        value
     }
 
     /// Asserts that a run failed as it should: with this code, one line that names the cause with
@@ -93,5 +99,22 @@ impl Run {
             "none of {words:?} in: {}",
             self.stderr
         );
+    }
+}
+
+/// Compares a report with its schema.
+fn check_report(value: &Value) {
+    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let text = std::fs::read_to_string(repository("src/output/report.schema.json"));
+        let schema = serde_json::from_str(&text.expect("the schema")).expect("JSON");
+        jsonschema::validator_for(&schema).expect("a schema")
+    });
+    if value["schema"] == "pyconc.report/1" {
+        let mut wrong = SCHEMA
+            .iter_errors(value)
+            .take(5)
+            .map(|error| format!("{} at {}", error, error.instance_path()));
+        let first = wrong.next();
+        assert!(first.is_none(), "{first:?}, {:?}", wrong.collect::<Vec<_>>());
     }
 }

@@ -70,14 +70,18 @@ impl Choice {
 pub(super) fn choose(workload: Workload, situation: &Situation) -> Choice {
     let choice = match workload {
         Workload::EventLoopBlocked => waiting::blocked_loop(situation),
-        Workload::GilBound => computing::gil_bound(situation),
+        Workload::GilBound => {
+            trouble::crumbs(situation).unwrap_or_else(|| computing::gil_bound(situation))
+        }
         Workload::CpuBound => trouble::crumbs(situation)
             .or_else(|| trouble::fan_out(situation))
             .unwrap_or_else(|| computing::cpu_bound(situation)),
         Workload::IoBound => waiting::io_bound(situation),
         Workload::NativeParallel => computing::native_parallel(situation.load),
         Workload::LockBound => trouble::lock_bound(situation),
-        Workload::CpuStarved => computing::cpu_starved(situation.load),
+        Workload::CpuStarved => {
+            trouble::crumbs(situation).unwrap_or_else(|| computing::cpu_starved(situation.load))
+        }
         Workload::Mixed => trouble::crumbs(situation).unwrap_or_else(|| waiting::mixed(situation)),
         Workload::Idle => {
             Choice::keep("It has hardly anything to do; no model would make it faster.")

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::diagnose::load::Load;
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::Cause;
+use crate::profile::Profile;
 
 /// What a gain is a gain of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -69,7 +70,7 @@ impl Gain {
     fn throughput(times: f64, lost: f64, arithmetic: String) -> Self {
         let least = 1.0 + (times - 1.0) * (1.0 - lost);
         // Less waiting for each other makes the rest a little faster, too.
-        let most = 1.0 + (times - 1.0) * 1.1;
+        let most = 1.0 + (times - 1.0) * 1.25;
         Self::of(Metric::Throughput, (least.max(most / 2.0), most), arithmetic)
     }
 
@@ -82,15 +83,16 @@ impl Gain {
     /// Amdahl: what advances today (threads that compute) against what could advance (those and
     /// the GIL's waiters, at most one for each CPU).
     pub(super) fn of_leaving_the_gil(load: &Load) -> Self {
-        let (times, arithmetic) = leaving_the_gil(load);
+        let (times, arithmetic) = leaving_the_gil(load, load.mean(Cause::Gil));
         Self::throughput(times, 0.35, arithmetic)
             .assuming("the pieces of work are large against what is sent to and fro for each")
     }
 
     /// The same by a build without the GIL, whose interpreter is slower for a single thread.
     pub(super) fn of_dropping_the_gil(load: &Load) -> Self {
-        let (times, arithmetic) = leaving_the_gil(load);
-        let (low, high) = (0.55 * times, 1.05 * times);
+        // Whoever has one of their locks waits for the GIL with it, and so does the queue behind.
+        let (times, arithmetic) = leaving_the_gil(load, load.mean(Cause::Gil) + load.entering());
+        let (low, high) = (0.55 * times, 1.1 * times);
         let arithmetic = format!(
             "{arithmetic}; a free-threaded build takes up to 45 % of that for its finer locks"
         );
@@ -187,6 +189,34 @@ impl Gain {
         Self::of(Metric::InFlight, (0.7 * times, 1.3 * times), arithmetic)
     }
 
+    /// By messages that cost next to nothing for each piece of work.
+    ///
+    /// What the workers compute beside messages is all of the work; with large messages it is what
+    /// the CPUs do.
+    pub(super) fn of_larger_chunks(profile: &Profile, load: &Load) -> Option<Self> {
+        /// Samples of workers from which on their share says something.
+        const FEWEST: u64 = 20;
+        let workers = profile.surroundings.workers;
+        let cpus = load.facts.usable_cpus;
+        if workers.working < FEWEST || !cpus.is_finite() {
+            return None;
+        }
+        let own = 1.0 - ratio(workers.messages as f64, workers.working as f64);
+        // Of a share near nothing so few samples say no more than that it is small.
+        let own = own.max(1.0 / workers.working as f64);
+        let today = own * load.facts.children_cpus;
+        let times = ratio(cpus, today).max(1.0);
+        let arithmetic = format!(
+            "its workers use {:.2} CPUs, {own:.2} of that beside messages; {cpus:.1} CPUs could do nothing but work",
+            load.facts.children_cpus
+        );
+        let (low, high) = (0.5 * times, 0.98 * times);
+        Some(
+            Self::of(Metric::Throughput, (low.max(1.0), high.max(1.0)), arithmetic)
+                .assuming("there are enough items for large chunks"),
+        )
+    }
+
     /// By ending without waiting for what nobody told to end.
     pub(super) fn of_ending(seconds: f64) -> Self {
         let arithmetic = format!("its end was seen to take {seconds:.1} s");
@@ -201,9 +231,10 @@ impl Gain {
 }
 
 /// How many times more could advance without a GIL, with the arithmetic.
-fn leaving_the_gil(load: &Load) -> (f64, String) {
-    let today = load.on_cpu();
-    let could = (today + load.mean(Cause::Gil)).min(load.facts.usable_cpus);
+fn leaving_the_gil(load: &Load, waiting: f64) -> (f64, String) {
+    // Of those that are ready without the GIL, or without a CPU, one at a time advances.
+    let today = load.on_cpu().min(load.cpus_used().max(0.5)).max(0.5);
+    let could = (load.on_cpu() + waiting).min(load.facts.usable_cpus);
     let times = ratio(could, today).max(1.0);
     let arithmetic = format!(
         "{today:.2} threads compute today, {could:.2} could (at most the {:.1} CPUs)",

@@ -139,9 +139,9 @@ mod tests {
         let each = [(Cause::Python, 25), (Cause::Gil, 75)];
         let mut fixture = alike(4, &each, 1.0);
         let gain = recommended(Model::Processes, &fixture).gain.unwrap();
-        assert_eq!((gain.low, gain.high), (2.95, 4.3), "four times at best");
+        assert_eq!((gain.low, gain.high), (2.95, 4.75), "four times at best");
         fixture.profile.meta.usable_cpus = 2.0;
-        assert_eq!(recommended(Model::Processes, &fixture).gain.unwrap().high, 2.1);
+        assert_eq!(recommended(Model::Processes, &fixture).gain.unwrap().high, 2.25);
         fixture.profile.meta.usable_cpus = 1.0;
         recommended(Model::Native, &fixture);
     }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn one_busy_thread_wants_processes_or_threads_by_what_it_runs() {
         let gain = recommended(Model::Processes, &alike(1, &[(Cause::Python, 100)], 1.0)).gain;
-        assert_eq!(gain.map(|gain| (gain.low, gain.high)), Some((2.5, 4.3)));
+        assert_eq!(gain.map(|gain| (gain.low, gain.high)), Some((2.5, 4.75)));
         recommended(Model::Threads, &alike(1, &[(Cause::Native, 100)], 1.0));
     }
 
@@ -190,7 +190,7 @@ mod tests {
         let mut starved = alike(1, &[(Cause::Python, 50), (Cause::CpuWait, 50)], 0.5);
         starved.cpus(0.5, 0.5);
         let gain = recommended(Model::MoreCpus, &starved).gain.unwrap();
-        assert_eq!((gain.low, gain.high), (1.6, 2.1));
+        assert_eq!((gain.low, gain.high), (1.6, 2.25));
         let mut locked = alike(3, &[(Cause::Lock, 100)], 0.0);
         let holder = locked.thread("holder");
         locked.spend(holder, 100, &Doing::new(Cause::Sleep, &["app.py:save:5"]));

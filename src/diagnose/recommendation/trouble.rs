@@ -94,7 +94,7 @@ pub(super) fn crumbs(situation: &Situation) -> Option<Choice> {
     }
     let choice = Choice::new(
         Model::LargerChunks,
-        None,
+        Gain::of_larger_chunks(situation.profile, load),
         format!(
             "{} of what this process computes is packing, sending and unpacking work for its pool's processes.",
             percent(share)

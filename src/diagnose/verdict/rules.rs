@@ -44,8 +44,13 @@ pub(super) fn gil_bound(load: &Load) -> f64 {
     waiters.min(ramp(load.facts.held, 0.5, 0.9)) * (1.0 - ramp(load.starvation(), 0.5, 0.8))
 }
 
+/// Of a program that mostly waits, threads that lack a CPU now and then are not what holds it back,
+/// however little of the little that they ask for they get.
 pub(super) fn cpu_starved(load: &Load) -> f64 {
-    ramp(load.starvation(), 0.15, 0.35).min(ramp(load.run_queue(), 0.05, 0.25))
+    let of_all = ratio(load.run_queue(), load.active().max(load.run_queue()));
+    ramp(load.starvation(), 0.15, 0.35)
+        .min(ramp(load.run_queue(), 0.05, 0.25))
+        .min(ramp(of_all, 0.05, 0.25))
 }
 
 pub(super) fn idle(load: &Load) -> f64 {
