@@ -3,7 +3,7 @@
 Each process has a GIL of its own. Every task is a quarter of the picture, large enough for its
 way to another process and back to be no matter, and few of them are under way at a time.
 
-Verdict: idle
+Verdict: io-bound
 Finding: none
 Recommendation: keep
 Measures: throughput

@@ -3,7 +3,7 @@
 A ProcessPoolExecutor does the work on the CPUs that the loop leaves it, in a process of its own
 because pure Python in a thread would take the GIL from the loop. The pool ends with the service.
 
-Verdict: idle
+Verdict: io-bound
 Finding: none
 Recommendation: keep
 Measures: delay

@@ -3,7 +3,7 @@
 While one customer's card is tried again, the loop serves all others. A payment that does not come
 through is given up after a while.
 
-Verdict: idle
+Verdict: io-bound
 Finding: none
 Recommendation: keep
 Measures: delay

@@ -4,7 +4,7 @@ To try a number takes 30 microseconds; to pickle it, to send it through a queue,
 back and to wake whoever waits for it takes several times that, mostly in this process. The workers
 wait for work, and the pool is slower than a loop would be.
 
-Verdict: gil-bound
+Verdict: cpu-bound
 Finding: gil-contention
 Recommendation: larger-chunks
 Measures: throughput

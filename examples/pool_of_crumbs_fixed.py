@@ -3,7 +3,7 @@
 A chunk is work for milliseconds, against which its way to a worker and back is nothing; there are
 still enough chunks in a batch for all workers to be busy to its end.
 
-Verdict: idle
+Verdict: io-bound
 Finding: none
 Recommendation: keep
 Measures: throughput

@@ -384,7 +384,9 @@ impl Load {
     /// than CPUs are the program's own doing, and so is what its children use. A process that may not
     /// use two CPUs at once can never work in parallel; whatever it asks for in vain counts.
     pub(super) fn starvation(&self) -> f64 {
-        let asked = self.cpus_used() + self.run_queue();
+        // Whoever works hand in hand with its children queues behind them.
+        let queue = (self.run_queue() - self.facts.children_cpus).max(0.0);
+        let asked = self.cpus_used() + queue;
         let usable = self.facts.usable_cpus;
         let left = (usable - self.facts.children_cpus).max(self.cpus_used());
         let within_reach = if usable < 1.5 { asked } else { asked.min(left) };

@@ -9,8 +9,8 @@ use crate::target::{Process, syscall_name};
 
 /// Workers that are sampled: they are alike.
 const MOST: usize = 2;
-/// How often one of them is sampled.
-const INTERVAL: Nanos = Nanos(50 * Nanos::MILLISECOND.0);
+/// How often they are sampled.
+const INTERVAL: Nanos = Nanos(10 * Nanos::MILLISECOND.0);
 /// The family of probes for messages between processes.
 const MESSAGES: &str = "ipc-";
 
@@ -21,7 +21,6 @@ pub(super) struct ChildWatch<'c> {
     /// Those that were met, be it in vain.
     met: Vec<Pid>,
     sampled_at: Nanos,
-    turn: usize,
     sight: WorkerSight,
 }
 
@@ -39,7 +38,6 @@ impl<'c> ChildWatch<'c> {
             workers: Vec::new(),
             met: Vec::new(),
             sampled_at: Nanos(0),
-            turn: 0,
             sight: WorkerSight { samples: 0, working: 0, messages: 0 },
         }
     }
@@ -68,31 +66,36 @@ impl<'c> ChildWatch<'c> {
         }
     }
 
-    /// Samples one of the workers if it is time.
+    /// Samples the workers if it is time.
     pub(super) fn follow(&mut self, now: Nanos) {
-        if self.workers.is_empty() || now.since(self.sampled_at) < INTERVAL {
+        if now.since(self.sampled_at) < INTERVAL {
             return;
         }
         self.sampled_at = now;
-        self.turn = (self.turn + 1) % self.workers.len();
-        let Some(worker) = self.workers.get_mut(self.turn) else { return };
-        worker.sample.time = now;
-        if worker.sampler.sample(&mut worker.tables, &mut worker.sample).is_err() {
-            self.workers.remove(self.turn);
-            return;
+        let sight = &mut self.sight;
+        self.workers.retain_mut(|worker| worker.sample(now, sight));
+    }
+}
+
+impl Worker<'_> {
+    /// Takes a sample; tells whether the worker lives.
+    fn sample(&mut self, now: Nanos, sight: &mut WorkerSight) -> bool {
+        self.sample.time = now;
+        if self.sampler.sample(&mut self.tables, &mut self.sample).is_err() {
+            return false;
         }
-        self.sight.samples += 1;
-        let mut works = false;
-        let mut messages = false;
-        for thread in &worker.sample.threads {
-            let state = worker.classifier.classify(thread, &mut worker.tables);
-            if state.cause.is_work() || state.cause == Cause::Gil {
+        sight.samples += 1;
+        let (mut works, mut messages) = (false, false);
+        for thread in &self.sample.threads {
+            let state = self.classifier.classify(thread, &mut self.tables);
+            if matches!(state.cause, Cause::Python | Cause::Native) {
                 works = true;
-                let note = worker.tables.note(&state);
+                let note = self.tables.note(&state);
                 messages |= note.is_some_and(|note| note.starts_with(MESSAGES));
             }
         }
-        self.sight.working += u64::from(works);
-        self.sight.messages += u64::from(messages);
+        sight.working += u64::from(works);
+        sight.messages += u64::from(messages);
+        true
     }
 }

@@ -77,7 +77,15 @@ fn saturation(load: &Load) -> f64 {
 }
 
 pub(super) fn cpu_bound(load: &Load) -> f64 {
-    ramp(ratio(load.on_cpu(), load.active()), 0.45, 0.7).max(saturation(load))
+    let computes = ramp(ratio(load.on_cpu(), load.active()), 0.45, 0.7);
+    computes.max(saturation(load)).max(hands_out(load))
+}
+
+/// How nearly all that a process can do is to hand out work to a pool's processes, by threads that take
+/// turns.
+fn hands_out(load: &Load) -> f64 {
+    let marked = &load.facts.marked;
+    ramp(marked.ipc_of_work(), 0.3, 0.6).min(ramp(marked.ipc, 0.4, 1.0))
 }
 
 /// Threads that wait for answers do not make a program I/O-bound when another thread of it, or the
