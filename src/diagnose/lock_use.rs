@@ -53,6 +53,8 @@ pub struct WaitingSite {
     pub site: Site,
     /// Its share of the time that was waited for the lock.
     pub share: f64,
+    /// What it is a share of.
+    pub share_of: &'static str,
 }
 
 /// Who had a lock while others waited for it.
@@ -67,6 +69,8 @@ pub struct LockHolder {
     pub site: Option<Site>,
     /// Of the waits whose holder is known, the share that it was.
     pub share: f64,
+    /// What it is a share of, and of which looks `meanwhile` are.
+    pub share_of: &'static str,
     /// Whether that it had it is a fact, and not merely likely.
     pub certain: bool,
     /// What it did meanwhile: shares by cause.
@@ -156,7 +160,11 @@ fn measure(
     }
     let site = |(frame, waited): (&FrameId, &f64)| {
         let site = site_of(&profile.tables, *frame)?;
-        Some(WaitingSite { site, share: rounded(ratio(*waited, samples)) })
+        Some(WaitingSite {
+            site,
+            share: rounded(ratio(*waited, samples)),
+            share_of: "thread samples waiting for the lock",
+        })
     };
     let mut sites: Vec<_> = lines.iter().filter_map(site).collect();
     sites.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.site.cmp(&b.site)));
@@ -216,6 +224,7 @@ fn holder(tables: &Tables, hold: Hold, states: &[(StateId, u32)], all: u64) -> L
         thread: info.map(|info| info.name.to_string()).unwrap_or_default(),
         site: site.and_then(|site| site_of(tables, site)),
         share: rounded(ratio(seen as f64, all as f64)),
+        share_of: "looks at the lock that found its holder",
         certain,
         meanwhile: by_cause.into_iter().map(|(cause, count)| (cause, share(count))).collect(),
     }
