@@ -90,7 +90,8 @@ pub(super) fn judged(profile: &Profile, phases: &[Phase]) -> Range<usize> {
     let steady = || phases.iter().filter(|phase| phase.kind == PhaseKind::Steady);
     let index = |seconds: f64| (seconds / each).round() as usize;
     let start = steady().next().map_or(0, |phase| index(phase.start));
-    let end = steady().last().map_or(count, |phase| (phase.end / each).ceil() as usize).min(count);
+    let end =
+        steady().next_back().map_or(count, |phase| (phase.end / each).ceil() as usize).min(count);
     if start < end && 2 * (end - start) >= count { start..end } else { 0..count }
 }
 

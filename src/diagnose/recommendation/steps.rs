@@ -30,17 +30,17 @@ pub struct Step {
 
 /// The recipe of each model that has one.
 const RECIPES: [(Model, &str); 11] = [
-    (Model::Asyncio, include_str!("recipes/asyncio.py")),
-    (Model::Threads, include_str!("recipes/threads.py")),
-    (Model::Processes, include_str!("recipes/processes.py")),
-    (Model::FreeThreaded, include_str!("recipes/free-threaded.sh")),
-    (Model::LargerChunks, include_str!("recipes/larger-chunks.py")),
-    (Model::OffloadToExecutor, include_str!("recipes/offload-to-executor.py")),
-    (Model::ReduceLockScope, include_str!("recipes/reduce-lock-scope.py")),
-    (Model::BoundFanOut, include_str!("recipes/bound-fan-out.py")),
-    (Model::FixDeadlock, include_str!("recipes/fix-deadlock.py")),
-    (Model::CloseOnShutdown, include_str!("recipes/close-on-shutdown.py")),
-    (Model::FixLeak, include_str!("recipes/fix-leak.py")),
+    (Model::Asyncio, include_str!("recipes/asyncio.jinja")),
+    (Model::Threads, include_str!("recipes/threads.jinja")),
+    (Model::Processes, include_str!("recipes/processes.jinja")),
+    (Model::FreeThreaded, include_str!("recipes/free-threaded.jinja")),
+    (Model::LargerChunks, include_str!("recipes/larger-chunks.jinja")),
+    (Model::OffloadToExecutor, include_str!("recipes/offload-to-executor.jinja")),
+    (Model::ReduceLockScope, include_str!("recipes/reduce-lock-scope.jinja")),
+    (Model::BoundFanOut, include_str!("recipes/bound-fan-out.jinja")),
+    (Model::FixDeadlock, include_str!("recipes/fix-deadlock.jinja")),
+    (Model::CloseOnShutdown, include_str!("recipes/close-on-shutdown.jinja")),
+    (Model::FixLeak, include_str!("recipes/fix-leak.jinja")),
 ];
 
 /// The steps of a choice: the line that is to be changed, the recipe, and what belongs to it.
@@ -132,7 +132,7 @@ fn recipe(
         format!(" ({file}:{})", site.line)
     });
     let meta = &situation.profile.meta;
-    let script = meta.command.iter().find(|word| word.ends_with(".py"));
+    let script = meta.command.iter().find(|word| is_script(word));
     let cpus = situation.load.facts.usable_cpus;
     let values = context! {
         function,
@@ -147,7 +147,7 @@ fn recipe(
         lock => evidence("lock").filter(|name| !name.is_empty()).unwrap_or("the_lock"),
         locks => evidence("locks").unwrap_or("by name, or by id()"),
         build => if version(situation) >= (3, 13) { version_text(situation) } else { "3.14".to_owned() },
-        script => script.map_or("app.py", String::as_str),
+        script => script.map_or("PROGRAM", String::as_str),
     };
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -170,6 +170,11 @@ fn busiest(situation: &Situation) -> Option<Site> {
     let row = working.max_by_key(|row| row.samples)?;
     let line = lines(tables, row.state.stack).find(|line| line.is_user())?;
     Some(line.site())
+}
+
+/// Whether a word of the command line is a file of Python's.
+fn is_script(word: &str) -> bool {
+    word.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "py")
 }
 
 /// The version of Python, as two numbers.
@@ -222,7 +227,7 @@ mod tests {
                     function => "Shop.load", bare => "load", place => " (shop.py:3)", modern,
                     to_thread => "asyncio.to_thread(", computes => modern, cpus => 2,
                     in_flight => 8, bound => 50, lock => "self.lock", locks => "a, b",
-                    build => "3.14", script => "app.py",
+                    build => "3.14", script => "PROGRAM",
                 };
                 let rendered = environment.render_str(text, values);
                 let rendered = rendered.unwrap_or_else(|error| panic!("{model:?}: {error:#}"));

@@ -43,7 +43,7 @@ const ATTEMPTS: u32 = 40;
 const PATIENCE: u32 = 6;
 /// Attempts that only learn where frames are.
 const LESSONS: u32 = 8;
-/// Holders of the innermost frame that are remembered.
+/// How many holders are remembered.
 const MOST_HOLDERS: usize = 4;
 /// Frames this far from the innermost one, in bytes, are read twice: nearly always all of them.
 const TWICE_WITHIN: u64 = 4096;
@@ -78,8 +78,7 @@ pub struct StackReader {
     regions: Regions,
     /// What is read twice, and where the first reading lies in the buffer.
     twice: Vec<(Span, usize)>,
-    /// The `_PyCFrame`s that led to the innermost frame, the last one first. Each call of Python by C
-    /// code has its own, so that a program that goes through a library in C has another each time.
+    /// The `_PyCFrame`s that led to the innermost frame, the last one first: one for each call by C.
     holders: Vec<u64>,
     /// The stack that was read last.
     last: Vec<RawFrame>,
@@ -231,10 +230,8 @@ impl StackReader {
     ) -> Result<(ThreadHead, ThreadHead), ReadError> {
         let layout = reader.layout;
         let head = Span { address: thread, len: ThreadHead::len(layout) };
-        let offset = match layout.frame_root {
-            FrameRoot::CFrame(offset) => offset,
-            FrameRoot::Direct => 0,
-        };
+        let direct = layout.frame_root == FrameRoot::Direct;
+        let offset = if let FrameRoot::CFrame(offset) = layout.frame_root { offset } else { 0 };
         let word_of = |holder: &u64| Span { address: Address(*holder).offset(offset), len: 8 };
         let gil_span = gil.map(Gil::span);
         self.spans.clear();
@@ -249,7 +246,6 @@ impl StackReader {
         let gil_place = self.regions.plan(place, &mut self.spans);
         self.spans.extend(gil_span);
         let tail = gil_place + gil_span.map_or(0, |span| span.len);
-        let direct = layout.frame_root == FrameRoot::Direct;
         self.spans.extend(direct.then_some(head));
         self.spans.extend(self.holders.iter().map(word_of));
         self.buffer.resize(self.spans.iter().map(|span| span.len).sum(), 0);
