@@ -183,7 +183,7 @@ impl Facts {
             deadlocked_threads: deadlocked_threads(profile),
             children_cpus: ratio(
                 profile.surroundings.children_cpu.seconds(),
-                profile.quality.elapsed.seconds(),
+                profile.surroundings.after.seconds(),
             ),
             deadlocked_tasks: profile
                 .tasks

@@ -38,6 +38,8 @@ pub struct LoopMeasures {
     /// The time of shorter steps that wait, though the loop could serve others meanwhile, by the
     /// recording's time.
     pub briefly_blocked_share: f64,
+    /// What these are shares of.
+    pub share_of: &'static str,
     /// How long a callback that becomes ready at a random moment has to wait for the step that the
     /// loop is in, in seconds, on average: the sum of the steps' squares by twice the recording's
     /// time. Short steps count as far as samples saw them.
@@ -141,6 +143,7 @@ fn measures(
         blocked_seconds: rounded(blocked),
         blocked_share: rounded(ratio(blocked, elapsed)),
         briefly_blocked_share: rounded(ratio(brief_waits as f64, samples)),
+        share_of: "the recording's time",
         mean_delay_seconds: rounded(ratio(squares, 2.0 * elapsed)),
         episodes: episodes.collect(),
     }

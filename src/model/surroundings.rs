@@ -7,6 +7,8 @@ use super::ids::{Nanos, Pid};
 /// What is known of a process beside its threads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surroundings {
+    /// How long after the recording's start it was looked.
+    pub after: Nanos,
     /// Memory that it could still get, in bytes: the machine's, or what its control group leaves.
     pub available: Option<u64>,
     /// For how long its control group kept it from the CPU during the recording.

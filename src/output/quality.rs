@@ -21,14 +21,20 @@ pub(super) struct QualityNumbers {
     rejected: u64,
     /// Rejected samples by all that were tried.
     rejected_share: f64,
+    /// What it is a share of.
+    rejected_share_of: &'static str,
     /// Ticks that came late or were left out.
     late: u64,
     /// Late ticks by all that were due.
     late_share: f64,
+    /// What it is a share of.
+    late_share_of: &'static str,
     /// CPU seconds of pyconc.
     own_cpu: f64,
     /// The same by the recording's seconds.
     own_cpu_share: f64,
+    /// What it is a share of.
+    own_cpu_share_of: &'static str,
     /// Seconds on the clock.
     seconds: f64,
 }
@@ -46,10 +52,13 @@ impl QualityNumbers {
             rate_asked: profile.meta.rate,
             rejected: quality.rejected,
             rejected_share: rounded(ratio(quality.rejected as f64, tried as f64)),
+            rejected_share_of: "thread samples that were tried",
             late: quality.late,
             late_share: rounded(ratio(quality.late as f64, due.max(quality.late as f64))),
+            late_share_of: "ticks that were due",
             own_cpu: rounded(quality.own_cpu.seconds()),
             own_cpu_share: rounded(ratio(quality.own_cpu.seconds(), seconds)),
+            own_cpu_share_of: "seconds of one CPU",
             seconds: rounded(seconds),
         }
     }
@@ -61,7 +70,7 @@ pub fn quality_line(profile: &Profile) -> String {
     let numbers = QualityNumbers::of(profile);
     let percent = |share: f64| share * 100.0;
     format!(
-        "{} samples in {:.1} s ({:.0}/s), {:.1} % rejected, {:.1} % late, own CPU {:.1} %",
+        "{} samples in {:.1} s ({:.0}/s), {:.1} % of thread samples rejected, {:.1} % of ticks late, own CPU {:.1} % of one",
         numbers.samples,
         numbers.seconds,
         numbers.rate,
@@ -89,7 +98,7 @@ mod tests {
         profile.quality.own_cpu = Nanos(100 * Nanos::MILLISECOND.0);
         assert_eq!(
             quality_line(&profile),
-            "480 samples in 5.0 s (96/s), 1.0 % rejected, 4.0 % late, own CPU 2.0 %"
+            "480 samples in 5.0 s (96/s), 1.0 % of thread samples rejected, 4.0 % of ticks late, own CPU 2.0 % of one"
         );
         assert!(quality_line(&Profile::default()).starts_with("0 samples in 0.0 s (0/s)"));
     }

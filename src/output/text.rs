@@ -140,6 +140,7 @@ fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
             [samples, running, gil, waiting, blocking].map(|text| page.cell(text, 9, true));
         format!("  {}{}  {top}", page.cell(name, 16, false), numbers.concat())
     };
+    page.line(&[("each thread, of its own samples", Look::Strong)])?;
     let head =
         row(page, ["thread", "samples", "running", "for GIL", "waiting", "blocking", "mostly"]);
     page.line(&[(head.trim_start(), Look::Strong)])?;

@@ -23,8 +23,7 @@ use crate::classify::Classifier;
 use crate::model::{LockWait, Nanos, Sample, StateId, Tables, WaitNotes};
 use crate::profile::{Block, BlockBuilder, Meta, Profile, Quality, Usage};
 use crate::sampler::{
-    AttachError, Pace, ProcessSampler, Stopped, SurroundingsSampler, Tick, monotonic_now,
-    own_cpu_time, raise_priority,
+    AttachError, Pace, ProcessSampler, Stopped, Tick, monotonic_now, own_cpu_time, raise_priority,
 };
 use crate::target::{Process, syscall_name};
 use crate::waits::deadlocks;
@@ -45,7 +44,8 @@ pub struct Session<'c> {
     lock_watch: LockWatch,
     /// Looks at the tasks, once an event loop was met.
     task_looker: Option<TaskLooker>,
-    outlook: Outlook,
+    /// Looks at what surrounds the target, once it is sampled for a while.
+    outlook: Option<Outlook>,
     children: ChildWatch<'c>,
     /// What was counted since the last block.
     quality: Quality,
@@ -74,7 +74,6 @@ impl<'c> Session<'c> {
     ) -> Result<Self, AttachError> {
         let sampler = ProcessSampler::attach(process, options.blocking)?;
         let since = Accounts::now(&sampler);
-        let outlook = Outlook::new(SurroundingsSampler::new(sampler.process()));
         let mut session = Self {
             sampler,
             classifier: Classifier::new(catalog, syscall_name),
@@ -86,7 +85,7 @@ impl<'c> Session<'c> {
             states: Vec::new(),
             lock_watch: LockWatch::default(),
             task_looker: None,
-            outlook,
+            outlook: None,
             children: ChildWatch::new(catalog),
             quality: Quality::default(),
             since,
@@ -136,6 +135,7 @@ impl<'c> Session<'c> {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Ending, SessionError> {
+        self.outlook = Some(Outlook::new(self.sampler.process()));
         raise_priority();
         let started = monotonic_now();
         let end = self.options.duration.map(|length| Nanos(started.0 + Nanos::from(length).0));
@@ -266,7 +266,8 @@ impl<'c> Session<'c> {
             }
         };
         self.profile.absorb(&block)?;
-        if let Some(mut seen) = self.outlook.look(&self.profile, ending.is_some()) {
+        let outlook = self.outlook.as_mut();
+        if let Some(mut seen) = outlook.and_then(|it| it.follow(&self.profile, ending.is_some())) {
             self.children.meet(&seen.children);
             seen.workers = self.children.sight();
             self.profile.surroundings.clone_from(&seen);

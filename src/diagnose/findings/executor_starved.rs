@@ -78,6 +78,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
                 ("workers", workers.into()),
                 ("mean_queued", rounded(queued).into()),
                 ("waiting_share", rounded(waiting).into()),
+                ("waiting_share_of", "workers at a job".into()),
             ]),
             advice: if starved { ADVICE } else { at_work(case, &sight.workers) }.to_owned(),
         });

@@ -82,6 +82,7 @@ fn fan_out(
             ("seconds_of", "time of all of them in the wait that is most frequent".into()),
             ("relation", json!(relation)),
             ("at_work_share", rounded(at_work).into()),
+            ("at_work_share_of", "tasks that one task waits for, over the looks".into()),
             ("awaits", json!(most.awaits)),
             ("chain", chain(case, most.chain)),
         ]),
