@@ -363,8 +363,8 @@ impl Load {
     /// Whether next to no CPU time is used: what looks like waiting for answers may be waiting for
     /// messages, which is idle by design but cannot be told from outside.
     pub(super) fn without_work(&self) -> bool {
-        let asks = self.facts.marked.asking >= 0.5 * self.mean(Cause::Network)
-            || self.facts.tasks.answers.is_some_and(|share| share > 0.0);
+        let network = self.mean(Cause::Network);
+        let asks = network > 0.0 && self.facts.marked.asking >= 0.5 * network;
         self.cpus_used() < 0.005 && self.on_cpu() < 0.005 && !asks
     }
 

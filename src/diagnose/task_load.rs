@@ -7,6 +7,10 @@ use super::words::{ramp, ratio};
 /// Looks from which on what they saw stands for the recording.
 const FEWEST_LOOKS: u64 = 2;
 
+/// At which share of the looks an answer must have been waited for, and how many tasks are one.
+const MOSTLY: f64 = 0.8;
+const ONE: f64 = 1.25;
+
 /// How a loop's time in its selector counts, by what its tasks wait for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TaskLoad {
@@ -14,7 +18,9 @@ pub(super) struct TaskLoad {
     pub(super) looks: u64,
     /// The share of the looks at which some task waited for a server's answer; none without looks.
     pub(super) answers: Option<f64>,
-    /// The same of a child process.
+    /// Whether that was one and the same task's turn at a time, of a program that serves nobody.
+    pub(super) alone: bool,
+    /// The share of the looks at which some task waited for a child process.
     pub(super) children: f64,
     /// How much of the time in the selector counts as input and output.
     pub(super) weight: f64,
@@ -43,10 +49,13 @@ impl TaskLoad {
                 .into_iter()
                 .all(|wait| share(wait) == 0.0)
             && !comes_and_goes(profile);
+        let mean = ratio(tasks.waits.tasks(TaskWait::Answer), tasks.looks as f64);
+        let serves_nobody = share(TaskWait::Request) == 0.0 && !comes_and_goes(profile);
         let uncertain = if ticks { 0.0 } else { serves };
         Self {
             looks: tasks.looks,
             answers: Some(answers),
+            alone: answers >= MOSTLY && mean <= ONE && serves_nobody,
             children,
             weight: certain.max(uncertain),
         }

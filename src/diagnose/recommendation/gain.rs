@@ -121,7 +121,7 @@ impl Gain {
     /// as long as the other end keeps its response time and one thread can do what is to be done
     /// between the waits.
     pub(super) fn of_overlapping(load: &Load) -> Self {
-        let between = ratio(load.on_cpu(), load.on_cpu() + load.waiting_outside());
+        let between = ratio(load.on_cpu(), load.on_cpu() + load.io());
         let most = if between > 0.0 { 1.0 / between } else { f64::INFINITY };
         let times = IN_FLIGHT.min(most);
         let arithmetic = format!(

@@ -70,6 +70,21 @@ pub(super) fn blocked_loop(situation: &Situation) -> Choice {
 pub(super) fn io_bound(situation: &Situation) -> Choice {
     let load = situation.load;
     if load.loop_waits() > load.waiting_outside() {
+        if let Some(finding) = situation.serious("sequential-io") {
+            return Choice::new(
+                Model::Asyncio,
+                Some(Gain::of_overlapping(load)),
+                "It has an event loop, and asks for one thing at a time on it: several tasks would let \
+                 the waits overlap.",
+            )
+            .and(format!(
+                "At {} of the looks a task waited for an answer, and no other did.",
+                percent(finding.share)
+            ))
+            .not(Model::Processes, "There is next to nothing to compute; waiting needs no CPU.")
+            .not(Model::Threads, "The loop does the same with less.")
+            .about("sequential-io");
+        }
         return Choice::keep("An event loop overlaps the waits already, and no step holds it up.")
             .not(Model::Processes, "There is next to nothing to compute.");
     }
