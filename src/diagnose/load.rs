@@ -213,8 +213,7 @@ impl Facts {
 
     fn add_blocks(&mut self, profile: &Profile, thread: &ThreadProfile) {
         let mut blocked = 0.0;
-        // A thread that was woken and has no CPU yet is shown in its old wait: the kernel's account of
-        // its time in run queues is complete.
+        // A thread that was woken and has no CPU yet is shown in its old wait; its account is complete.
         let queued = ratio(thread.queued.seconds(), thread.queued.seconds() + thread.cpu.seconds());
         for episode in thread.event_loop.iter().flat_map(|event_loop| &event_loop.episodes) {
             let length = episode.step.length().seconds();
@@ -307,7 +306,8 @@ impl Load {
 
     /// Mean number of threads that use a CPU or are ready for one.
     pub(super) fn on_cpu(&self) -> f64 {
-        self.mean_of(&[Cause::Python, Cause::Native, Cause::CpuWait])
+        let ready = if self.children_work() { 0.0 } else { self.mean(Cause::CpuWait) };
+        self.mean_of(&[Cause::Python, Cause::Native]) + ready
     }
 
     /// Of the work on CPUs: the share in C code that released the GIL.
@@ -331,20 +331,23 @@ impl Load {
             + self.awaiting_children()
     }
 
-    /// Mean number of threads that wait for a signal, in a process whose children do the work: that
-    /// of a pool, which hands on what they send.
+    /// Mean number of threads that wait for a signal, in a process whose children do the work.
     pub(super) fn awaiting_children(&self) -> f64 {
-        let children = self.facts.children_cpus;
-        if self.cpus_used() > children / 2.0 {
+        if !self.children_work() {
             return 0.0;
         }
-        self.awaiting_signal().min(1.0) * ramp(children, 0.1, 0.4)
+        let waiting = self.awaiting_signal() + self.mean(Cause::CpuWait);
+        waiting.min(1.0) * ramp(self.facts.children_cpus, 0.1, 0.4)
     }
 
-    /// Mean number of event loops in their own selector that count as waiting for I/O.
-    ///
-    /// The selector waits for whatever may come: requests (idle) or answers (I/O). What the tasks
-    /// wait for tells.
+    /// Whether the children do most of the work. Threads that are ready then queue behind them.
+    pub(super) fn children_work(&self) -> bool {
+        let children = self.facts.children_cpus;
+        children >= 0.1 && self.cpus_used() <= children / 2.0
+    }
+
+    /// Mean number of event loops in their own selector that count as waiting for I/O: what their
+    /// tasks wait for tells.
     pub(super) fn loop_waits(&self) -> f64 {
         ratio(self.totals.selecting, self.totals.samples) * self.facts.tasks.weight
     }
@@ -384,8 +387,7 @@ impl Load {
     /// than CPUs are the program's own doing, and so is what a pool of its own uses. A process that may not
     /// use two CPUs at once can never work in parallel; whatever it asks for in vain counts.
     pub(super) fn starvation(&self) -> f64 {
-        // Whoever hands out work to its children queues behind them; others that compete with their own
-        // children lack what these take.
+        // Whoever hands out work to its children queues behind them.
         let hands_out = self.facts.marked.ipc >= 0.05;
         let children = if hands_out { self.facts.children_cpus } else { 0.0 };
         let queue = (self.run_queue() - children).max(0.0);

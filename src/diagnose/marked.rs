@@ -8,7 +8,7 @@ use super::words::ratio;
 /// Mean numbers of threads that are at something, by the families of the probes that know it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marked {
-    /// Packs, sends, receives or unpacks work of a pool's processes, on a CPU or with the GIL at issue.
+    /// Packs, sends, receives or unpacks work of a pool's processes, on a CPU or in want of the GIL.
     pub(super) ipc: f64,
     /// Sets up a connection: names, connects, shakes hands.
     pub(super) connecting: f64,
@@ -18,7 +18,7 @@ pub(super) struct Marked {
     pub(super) importing: f64,
     /// Waits for the answer to what it asked a peer.
     pub(super) asking: f64,
-    /// Computes, is ready to, or wants the GIL.
+    /// Computes, or wants the GIL.
     working: f64,
 }
 
@@ -28,10 +28,7 @@ impl Marked {
         let mut sums = Self::default();
         for row in profile.rows() {
             let share = ratio(row.samples as f64, samples);
-            let works = matches!(
-                row.state.cause,
-                Cause::Python | Cause::Native | Cause::CpuWait | Cause::Gil
-            );
+            let works = matches!(row.state.cause, Cause::Python | Cause::Native | Cause::Gil);
             if works {
                 sums.working += share;
             }

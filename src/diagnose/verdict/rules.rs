@@ -71,13 +71,16 @@ pub(super) fn native_parallel(load: &Load) -> f64 {
 /// How nearly what only one thread at a time can do is used up: one thread's time, or the GIL by
 /// threads that compute with it.
 fn saturation(load: &Load) -> f64 {
+    if load.children_work() {
+        return 0.0;
+    }
     let computing = load.mean_of(&[Cause::Python, Cause::CpuWait]);
     let held = if load.facts.gil { load.facts.held.min(computing) } else { 0.0 };
     ramp(load.facts.busiest.max(held), 0.8, 0.95)
 }
 
 pub(super) fn cpu_bound(load: &Load) -> f64 {
-    let computes = ramp(ratio(load.on_cpu(), load.active()), 0.45, 0.7);
+    let computes = ramp(ratio(load.on_cpu(), load.active()), 0.5, 0.75);
     computes.max(saturation(load)).max(hands_out(load))
 }
 
@@ -91,6 +94,6 @@ fn hands_out(load: &Load) -> f64 {
 /// Threads that wait for answers do not make a program I/O-bound when another thread of it, or the
 /// GIL, cannot do more.
 pub(super) fn io_bound(load: &Load) -> f64 {
-    let share = ramp(ratio(load.io(), load.active()), 0.45, 0.7) * (1.0 - saturation(load));
+    let share = ramp(ratio(load.io(), load.active()), 0.5, 0.75) * (1.0 - saturation(load));
     if load.without_work() { share * 0.75 } else { share }
 }
