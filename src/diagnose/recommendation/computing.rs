@@ -72,6 +72,7 @@ pub(super) fn gil_bound(situation: &Situation) -> Choice {
     };
     choice
         .not(Model::Threads, "More threads would wait for the same GIL.")
+        .not(Model::Subinterpreters, veto::subinterpreters(situation))
         .not(
             Model::Asyncio,
             "Tasks take turns on one thread; they do not compute at the same time.",

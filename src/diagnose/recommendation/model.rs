@@ -17,6 +17,8 @@ pub enum Model {
     Processes,
     /// Threads on a build of Python without the GIL.
     FreeThreaded,
+    /// Interpreters with a GIL each, in one process.
+    Subinterpreters,
     /// Larger pieces of work for each message to a pool's processes.
     LargerChunks,
     /// Code outside the interpreter: C, Rust, a numeric library.
@@ -39,7 +41,7 @@ pub enum Model {
 
 impl Model {
     /// All models.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Keep,
         Self::Asyncio,
         Self::Threads,
@@ -49,6 +51,7 @@ impl Model {
         Self::ReduceLockScope,
         Self::MoreCpus,
         Self::FreeThreaded,
+        Self::Subinterpreters,
         Self::LargerChunks,
         Self::BoundFanOut,
         Self::FixDeadlock,
@@ -65,6 +68,7 @@ impl Model {
             Self::Threads => "threads",
             Self::Processes => "processes",
             Self::FreeThreaded => "free-threaded",
+            Self::Subinterpreters => "subinterpreters",
             Self::LargerChunks => "larger-chunks",
             Self::BoundFanOut => "bound-fan-out",
             Self::FixDeadlock => "fix-deadlock",
@@ -86,6 +90,7 @@ impl Model {
             Self::Threads => "use threads",
             Self::Processes => "compute in several processes",
             Self::FreeThreaded => "run the threads on a free-threaded build of Python",
+            Self::Subinterpreters => "compute in several interpreters of one process",
             Self::LargerChunks => "send more work to the pool with each message",
             Self::BoundFanOut => "bound how many operations are under way at once",
             Self::FixDeadlock => "take the locks in one order",
@@ -105,6 +110,7 @@ impl Model {
             Self::Threads => "Divide the work among a few threads.",
             Self::Processes => "Let processes compute the pieces.",
             Self::FreeThreaded => "Run it on a free-threaded build.",
+            Self::Subinterpreters => "Let interpreters of one process compute the pieces.",
             Self::LargerChunks => "Send many items with each message.",
             Self::OffloadToExecutor => "Take the call off the loop.",
             Self::ReduceLockScope => {
@@ -142,6 +148,10 @@ impl Model {
                 "A single thread is slower there: by a tenth (3.14) to a third (3.13).",
                 "Extension modules have to be built for it; one that is not turns the GIL on again.",
                 "Races that the GIL hid show: what threads share needs locks.",
+            ],
+            Self::Subinterpreters => &[
+                "What is sent between them is copied, as between processes.",
+                "Extension modules that were not written for it cannot be imported there.",
             ],
             Self::LargerChunks => &[
                 "The last pieces end later: with few of them a worker may be without work at the end.",
@@ -198,6 +208,10 @@ impl Model {
                 "Check sys._is_gil_enabled() at the start, and after all imports.",
                 "Run the tests with many threads there, and under a thread sanitiser where C code is your own.",
                 "Keep the old build beside it; the same program runs on both.",
+            ],
+            Self::Subinterpreters => &[
+                "Use concurrent.futures.InterpreterPoolExecutor (3.14) in a `with` block.",
+                "Test that every module that the work imports can be imported there.",
             ],
             Self::LargerChunks => &[
                 "Choose the chunk so that it takes 10 ms or more in the worker.",

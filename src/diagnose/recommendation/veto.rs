@@ -82,6 +82,22 @@ pub(super) fn free_threaded(situation: &Situation) -> Vec<String> {
     )]
 }
 
+/// What speaks against interpreters of one process.
+pub(super) fn subinterpreters(situation: &Situation) -> String {
+    let extensions = &situation.profile.surroundings.extensions;
+    let modules = extensions.first().map(|first| {
+        format!(
+            " Extension modules as those of {} have to allow it, and most do not.",
+            first.package
+        )
+    });
+    format!(
+        "They have a GIL each, and an executor from Python 3.14 on, but copy what they send each other as \
+         processes do, and end with each other.{}",
+        modules.unwrap_or_default()
+    )
+}
+
 /// Which build of Python there is for it.
 pub(super) fn builds(situation: &Situation) -> String {
     let version = &situation.profile.meta.python;
