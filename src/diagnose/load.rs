@@ -382,19 +382,18 @@ impl Load {
     }
 
     /// The share of the CPU time within reach that the process did not get.
-    ///
-    /// Within reach is what its threads asked for, at most the CPUs that it may use: more threads
-    /// than CPUs are the program's own doing, and so is what a pool of its own uses. A process that may not
-    /// use two CPUs at once can never work in parallel; whatever it asks for in vain counts.
     pub(super) fn starvation(&self) -> f64 {
-        // Whoever hands out work to its children queues behind them.
-        let hands_out = self.facts.marked.ipc >= 0.05;
-        let children = if hands_out { self.facts.children_cpus } else { 0.0 };
-        let queue = (self.run_queue() - children).max(0.0);
-        let asked = self.cpus_used() + queue;
+        let reach = self.within_reach();
+        ratio((reach - self.cpus_used()).max(0.0), reach)
+    }
+
+    /// CPUs that the threads asked for, at most those that the process may use: more threads are its
+    /// own doing, and so is what a pool of its own uses. A process that may not use two CPUs at once
+    /// can never work in parallel; whatever it asks for in vain counts.
+    pub(super) fn within_reach(&self) -> f64 {
+        let pool = if self.facts.marked.ipc >= 0.05 { self.facts.children_cpus } else { 0.0 };
+        let asked = self.cpus_used() + (self.run_queue() - pool).max(0.0);
         let usable = self.facts.usable_cpus;
-        let left = (usable - children).max(self.cpus_used());
-        let within_reach = if usable < 1.5 { asked } else { asked.min(left) };
-        ratio((within_reach - self.cpus_used()).max(0.0), within_reach)
+        if usable < 1.5 { asked } else { asked.min((usable - pool).max(self.cpus_used())) }
     }
 }

@@ -173,7 +173,7 @@ fn of_facts(load: &Load) -> [OfFacts; 14] {
     let (marked, tasks) = (&facts.marked, &facts.tasks);
     let (samples, elapsed) = (load.totals.samples, load.totals.elapsed);
     let looks = tasks.looks as f64;
-    let reach = (load.cpus_used() + load.run_queue()) * elapsed;
+    let running = samples * load.mean_of(&[Cause::Python, Cause::Native]);
     [
         ("children_cpus", facts.children_cpus, elapsed, "CPU seconds of child processes / seconds"),
         (
@@ -210,13 +210,13 @@ fn of_facts(load: &Load) -> [OfFacts; 14] {
         (
             "native_share",
             load.native_share(),
-            samples * load.on_cpu(),
+            running,
             "thread samples in C code that released the GIL / thread samples running",
         ),
         (
             "starvation",
             load.starvation(),
-            reach,
+            load.within_reach() * elapsed,
             "CPU seconds within reach that the process did not get / CPU seconds within reach",
         ),
         (

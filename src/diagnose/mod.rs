@@ -75,7 +75,7 @@ pub struct Diagnosis {
 #[must_use]
 pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
     let load = Load::of(profile);
-    let phases = phases::phases(profile);
+    let phases = phases::phases(profile, &load);
     let judged = phases::judged(profile, &phases);
     let resamples = Resamples::of(profile, judged.clone());
     let verdict = Verdict::of(profile, &load.of_spans(profile, judged), &resamples, &phases);

@@ -14,7 +14,7 @@ use crate::model::Cause;
 use crate::profile::Profile;
 
 use super::load::{Adder, Load, Totals};
-use super::verdict::{Verdict, Workload};
+use super::verdict::{Workload, workload_of};
 use super::words::{ratio, rounded};
 
 /// The price of a part, in squared threads times spans: a change by less than half a thread over three
@@ -28,7 +28,7 @@ const MOST: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseKind {
-    /// The program starts: it was young, and modules are imported.
+    /// The program starts: it was young, and did something else at first.
     StartUp,
     /// It works, or waits for work.
     Steady,
@@ -54,9 +54,8 @@ pub struct Phase {
 }
 
 /// The phases of a recording; one where it did the same all the time.
-pub(super) fn phases(profile: &Profile) -> Vec<Phase> {
+pub(super) fn phases(profile: &Profile, whole: &Load) -> Vec<Phase> {
     let adder = Adder::new(profile);
-    let whole = Load::of(profile);
     let each = profile.spans.seconds() as f64;
     let spans: Vec<Totals> = profile.spans.iter().map(|span| adder.span(span)).collect();
     let stride = spans.len().div_ceil(MOST).max(1);
@@ -74,7 +73,7 @@ pub(super) fn phases(profile: &Profile) -> Vec<Phase> {
             kind: kind(profile, index, count, start),
             start: rounded(start.min(elapsed)),
             end: rounded(if index + 1 == count { elapsed } else { end }),
-            workload: Verdict::workload_of(&load),
+            workload: workload_of(&load),
             cpus_used: rounded(load.cpus_used()),
             threads: threads.filter(|(_, mean)| *mean >= 0.01).collect(),
         }
@@ -160,6 +159,7 @@ fn divide(spans: &[Totals]) -> Vec<(usize, usize)> {
 mod tests {
     use super::{PhaseKind, phases};
     use crate::diagnose::fixture::{Doing, Fixture};
+    use crate::diagnose::load::Load;
     use crate::diagnose::verdict::Workload;
     use crate::model::{Cause, Nanos};
 
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_change_of_the_workload_is_found_where_it_is() {
         let fixture = changing(Cause::Python, 4, Cause::Network);
-        let found = phases(&fixture.profile);
+        let found = phases(&fixture.profile, &Load::of(&fixture.profile));
         let told: Vec<_> = found.iter().map(|it| (it.start, it.end, it.workload)).collect();
         assert_eq!(told, [(0.0, 4.0, Workload::CpuBound), (4.0, 12.0, Workload::IoBound)]);
         assert!(found.iter().all(|it| it.kind == PhaseKind::StartUp || it.start > 0.0));
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn what_stays_the_same_is_one_phase() {
         let fixture = changing(Cause::Python, 12, Cause::Network);
-        let found = phases(&fixture.profile);
+        let found = phases(&fixture.profile, &Load::of(&fixture.profile));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].kind, PhaseKind::Steady);
-        assert_eq!(phases(&Fixture::new(0).profile), []);
+        assert_eq!(phases(&Fixture::new(0).profile, &Load::of(&Fixture::new(0).profile)), []);
     }
 }

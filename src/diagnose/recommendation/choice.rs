@@ -68,21 +68,25 @@ impl Choice {
 /// What a workload wants; troubles that no model mends come in where nothing else is to be changed,
 /// and where they make the workload what it is.
 pub(super) fn choose(workload: Workload, situation: &Situation) -> Choice {
+    // These have causes that no amount of computing power mends.
+    let computes = matches!(
+        workload,
+        Workload::GilBound | Workload::CpuBound | Workload::CpuStarved | Workload::Mixed
+    );
+    if computes && let Some(choice) = trouble::crumbs(situation) {
+        return choice;
+    }
     let choice = match workload {
         Workload::EventLoopBlocked => waiting::blocked_loop(situation),
-        Workload::GilBound => {
-            trouble::crumbs(situation).unwrap_or_else(|| computing::gil_bound(situation))
+        Workload::GilBound => computing::gil_bound(situation),
+        Workload::CpuBound => {
+            trouble::fan_out(situation).unwrap_or_else(|| computing::cpu_bound(situation))
         }
-        Workload::CpuBound => trouble::crumbs(situation)
-            .or_else(|| trouble::fan_out(situation))
-            .unwrap_or_else(|| computing::cpu_bound(situation)),
         Workload::IoBound => waiting::io_bound(situation),
         Workload::NativeParallel => computing::native_parallel(situation.load),
         Workload::LockBound => trouble::lock_bound(situation),
-        Workload::CpuStarved => {
-            trouble::crumbs(situation).unwrap_or_else(|| computing::cpu_starved(situation.load))
-        }
-        Workload::Mixed => trouble::crumbs(situation).unwrap_or_else(|| waiting::mixed(situation)),
+        Workload::CpuStarved => computing::cpu_starved(situation.load),
+        Workload::Mixed => waiting::mixed(situation),
         Workload::Idle => {
             Choice::keep("It has hardly anything to do; no model would make it faster.")
                 .and("If this is not its usual load, record while it works.")

@@ -178,13 +178,14 @@ fn is_script(word: &str) -> bool {
 }
 
 /// The version of Python, as two numbers.
-fn version(situation: &Situation) -> (u32, u32) {
+pub(super) fn version(situation: &Situation) -> (u32, u32) {
     let mut parts = situation.profile.meta.python.split('.');
     let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or_default();
     (next(), next())
 }
 
-fn version_text(situation: &Situation) -> String {
+/// The same as `3.14`.
+pub(super) fn version_text(situation: &Situation) -> String {
     let (major, minor) = version(situation);
     format!("{major}.{minor}")
 }

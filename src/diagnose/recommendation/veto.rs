@@ -4,6 +4,7 @@ use crate::diagnose::site::lines;
 use crate::model::Cause;
 
 use super::choice::Situation;
+use super::steps::{version, version_text};
 
 /// Packages that publish builds for free-threaded Python, as of 2026.
 const FREE_THREADED: [&str; 24] = [
@@ -100,18 +101,12 @@ pub(super) fn subinterpreters(situation: &Situation) -> String {
 
 /// Which build of Python there is for it.
 pub(super) fn builds(situation: &Situation) -> String {
-    let version = &situation.profile.meta.python;
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-    let new = parts.next() > Some(3) || parts.next() >= Some(13);
-    if new {
-        format!("Python {version} has such a build: python{}t.", short(version))
+    let python = &situation.profile.meta.python;
+    if version(situation) >= (3, 13) {
+        format!("Python {python} has such a build: python{}t.", version_text(situation))
     } else {
-        format!("There is such a build from Python 3.13 on (better 3.14); this is {version}.")
+        format!("There is such a build from Python 3.13 on (better 3.14); this is {python}.")
     }
-}
-
-fn short(version: &str) -> String {
-    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
 }
 
 /// A hot function that pickle cannot send to another process; known where names are qualified.

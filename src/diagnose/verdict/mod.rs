@@ -216,13 +216,6 @@ impl Verdict {
     }
 }
 
-impl Verdict {
-    /// The kind of a workload, and nothing besides.
-    pub(super) fn workload_of(load: &Load) -> Workload {
-        workload_of(load)
-    }
-}
-
 /// Whether the rule of a workload holds, be it the verdict or not.
 pub(super) fn holds(workload: Workload, load: &Load) -> bool {
     let rule = RULES.iter().find(|rule| rule.workload == workload);
@@ -233,7 +226,8 @@ fn first_that_holds(strengths: &[f64]) -> Option<usize> {
     strengths.iter().position(|&strength| strength >= HOLDS)
 }
 
-fn workload_of(load: &Load) -> Workload {
+/// The kind of a workload, and nothing besides.
+pub(super) fn workload_of(load: &Load) -> Workload {
     let rule = RULES.iter().find(|rule| (rule.strength)(load) >= HOLDS);
     rule.map_or(Workload::Mixed, |rule| rule.workload)
 }
