@@ -86,23 +86,22 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     found
 }
 
+/// How often workers had such a cause, in samples.
+fn samples_of(case: &Case, workers: &[ThreadId], holds: fn(Cause) -> bool) -> u64 {
+    let own = case.rows(|row| workers.contains(&row.thread) && holds(row.state.cause));
+    own.map(|row| row.samples).sum()
+}
+
 /// Whether workers mostly wait for what is outside the process: then a queue may be a pool's purpose.
 fn wait_outside(case: &Case, workers: &[ThreadId]) -> bool {
-    let samples = |holds: fn(Cause) -> bool| {
-        let own = case.rows(|row| workers.contains(&row.thread) && holds(row.state.cause));
-        own.map(|row| row.samples).sum::<u64>()
-    };
     let outside =
         |cause| matches!(cause, Cause::Network | Cause::Disk | Cause::Pipe | Cause::Child);
-    2 * samples(outside) > samples(|_| true)
+    2 * samples_of(case, workers, outside) > samples_of(case, workers, |_| true)
 }
 
 /// What to do when all workers are at a job, by what they mostly do there.
 fn at_work(case: &Case, workers: &[ThreadId]) -> &'static str {
-    let samples = |holds: fn(Cause) -> bool| {
-        let own = case.rows(|row| workers.contains(&row.thread) && holds(row.state.cause));
-        own.map(|row| row.samples).sum::<u64>() as f64
-    };
+    let samples = |holds: fn(Cause) -> bool| samples_of(case, workers, holds) as f64;
     let all = samples(|cause| cause != Cause::Parked);
     let python = samples(|cause| matches!(cause, Cause::Python | Cause::Gil));
     let computing = python + samples(|cause| matches!(cause, Cause::Native | Cause::CpuWait));

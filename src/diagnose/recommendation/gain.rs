@@ -196,14 +196,18 @@ impl Gain {
     pub(super) fn of_larger_chunks(profile: &Profile, load: &Load) -> Option<Self> {
         /// Samples of workers from which on their share says something.
         const FEWEST: u64 = 20;
+        /// The smallest share of work of their own that a gain can be told from.
+        const SMALLEST: f64 = 0.15;
         let workers = profile.surroundings.workers;
         let cpus = load.facts.usable_cpus;
         if workers.working < FEWEST || !cpus.is_finite() {
             return None;
         }
         let own = 1.0 - ratio(workers.messages as f64, workers.working as f64);
-        // Of a share near nothing so few samples say no more than that it is small.
-        let own = own.max(1.0 / workers.working as f64);
+        // Of a share near nothing samples say no more than that it is small.
+        if own < SMALLEST {
+            return None;
+        }
         let today = own * load.facts.children_cpus;
         let times = ratio(cpus, today).max(1.0);
         let arithmetic = format!(
