@@ -59,7 +59,7 @@ impl Subject {
 fn frames(interpreter: &Interpreter<ProcessMemory>, thread: PythonThread) -> Vec<RawFrame> {
     let (mut edges, mut frames) = (Edges::default(), Vec::new());
     StackReader::default()
-        .read(interpreter.reader(), thread.address, thread.gil, &mut edges, &mut frames)
+        .read(interpreter.reader(), &thread, &mut edges, &mut frames)
         .expect("a stack");
     frames
 }
@@ -69,12 +69,10 @@ fn stack(criterion: &mut Criterion, subject: &Subject) {
     let (reader, thread) = (subject.interpreter.reader(), subject.thread);
     let (mut stack, mut edges, mut frames) = (StackReader::default(), Edges::default(), Vec::new());
     criterion.bench_function(&subject.name("stack"), |bencher| {
-        bencher.iter(|| stack.read(reader, thread.address, thread.gil, &mut edges, &mut frames));
+        bencher.iter(|| stack.read(reader, &thread, &mut edges, &mut frames));
     });
     criterion.bench_function(&subject.name("stack for the first time"), |bencher| {
-        bencher.iter(|| {
-            StackReader::default().read(reader, thread.address, thread.gil, &mut edges, &mut frames)
-        });
+        bencher.iter(|| StackReader::default().read(reader, &thread, &mut edges, &mut frames));
     });
 }
 

@@ -19,7 +19,11 @@ pub(super) fn judge(
         _ => {}
     }
     match sample.activity {
-        Activity::Running => running(sample.attachment, sample.cpu),
+        Activity::Running => {
+            let judgement = running(sample.attachment, sample.cpu);
+            let collects = sample.collecting && judgement.cause == Cause::Python;
+            if collects { judgement.noted(note::COLLECTING) } else { judgement }
+        }
         Activity::Blocked(kernel) => {
             let in_step = sample.event_loop.is_some_and(|evidence| evidence.step.is_some());
             let holds_gil = sample.attachment == Attachment::Holder;

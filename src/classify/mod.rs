@@ -57,8 +57,8 @@ impl<'c> Classifier<'c> {
             None => (judgement.cause, self.matcher.find(tables, query(judgement.cause))),
         };
         let note = match (judgement.note, probe) {
-            // That nobody can run weighs more than where it happens.
-            (Some(note), _) if note == note::HOLDS_GIL => Some(note),
+            // That nobody can run, or that nothing of this code runs, weighs more than where it is.
+            (Some(note), _) if [note::HOLDS_GIL, note::COLLECTING].contains(&&*note) => Some(note),
             (_, Some(probe)) => Some(Cow::Owned(probe.id.clone())),
             (note, None) => note,
         };
@@ -159,6 +159,7 @@ mod tests {
         event_loop: Option<LoopEvidence>,
         descriptor: Option<DescriptorKind>,
         awaits: Option<LockKind>,
+        collecting: bool,
     }
 
     impl Default for Thread {
@@ -171,6 +172,7 @@ mod tests {
                 event_loop: None,
                 descriptor: None,
                 awaits: None,
+                collecting: false,
             }
         }
     }
@@ -209,6 +211,7 @@ mod tests {
                 stack,
                 activity: self.activity,
                 attachment: self.attachment,
+                collecting: self.collecting,
                 cpu: self.cpu,
                 event_loop: self.event_loop,
                 since: Nanos(0),
@@ -320,6 +323,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_collection_is_told_in_place_of_the_line_that_set_it_off() {
+        let frames: &[_] = &[("lib", "all")];
+        let collecting = |attachment, activity| {
+            let thread =
+                Thread { frames, attachment, activity, collecting: true, ..blocked(FUTEX) };
+            thread.seen()
+        };
+        let own = "own-anything";
+        let expected = seen(Tag::Running, Cause::Python, note::COLLECTING);
+        assert_eq!(collecting(Attachment::Holder, Activity::Running), expected);
+        // A finalizer that waits is a wait.
+        let waits = blocked(WaitKind::Sleep).activity;
+        assert_eq!(
+            collecting(Attachment::Detached, waits),
+            seen(Tag::IdleWaiting, Cause::Sleep, own)
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::profile::Profile;
 
-use super::load::{Adder, Totals};
+use super::totals::{Adder, Totals};
 
 /// How often the recording is drawn anew.
 const DRAWS: usize = 200;

@@ -1,134 +1,15 @@
 //! What the process did on average: the numbers that the verdict is made of.
 
-use std::ops::{AddAssign, Range};
+use std::ops::Range;
 
 use crate::model::{Cause, StateId, ThreadId};
-use crate::profile::{Profile, Span, StateKind, ThreadProfile, Usage};
+use crate::profile::{Overlap, Profile, ThreadProfile};
 
 use super::marked::Marked;
 use super::task_load::TaskLoad;
+use super::totals::{Adder, Totals};
 use super::words::{ramp, ratio};
 use crate::model::note::EVENT_LOOP_SELECTOR;
-
-/// What a span of the recording adds up to.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Totals {
-    /// Samples of the process.
-    pub(super) samples: f64,
-    /// Thread samples by cause, in the order of [`Cause::ALL`].
-    pub(super) causes: [f64; Cause::ALL.len()],
-    /// Of the thread samples with cause `lock`: those that wait to enter a critical section.
-    pub(super) entering: f64,
-    /// Of the thread samples with cause `parked`: event loops in their own selector.
-    pub(super) selecting: f64,
-    /// CPU time in seconds.
-    pub(super) cpu: f64,
-    /// Time in run queues in seconds.
-    pub(super) queued: f64,
-    /// Time on the clock in seconds.
-    pub(super) elapsed: f64,
-}
-
-impl Totals {
-    /// Thread samples with a cause.
-    pub(super) fn of_cause(&self, cause: Cause) -> f64 {
-        self.causes.get(cause as usize).copied().unwrap_or_default()
-    }
-
-    /// Thread samples of any cause.
-    pub(super) fn thread_samples(&self) -> f64 {
-        self.causes.iter().sum()
-    }
-
-    fn add_usage(&mut self, usage: &Usage) {
-        self.cpu += usage.cpu.seconds();
-        self.queued += usage.queued.seconds();
-    }
-}
-
-impl AddAssign for Totals {
-    fn add_assign(&mut self, more: Self) {
-        self.samples += more.samples;
-        for (sum, more) in self.causes.iter_mut().zip(more.causes) {
-            *sum += more;
-        }
-        self.entering += more.entering;
-        self.selecting += more.selecting;
-        self.cpu += more.cpu;
-        self.queued += more.queued;
-        self.elapsed += more.elapsed;
-    }
-}
-
-/// Adds up thread samples; knows what each state means for the totals.
-pub(super) struct Adder<'a> {
-    profile: &'a Profile,
-    runs_loop: Vec<bool>,
-}
-
-impl<'a> Adder<'a> {
-    pub(super) fn new(profile: &'a Profile) -> Self {
-        let runs_loop = profile.threads.iter().map(|thread| runs_loop(profile, thread)).collect();
-        Self { profile, runs_loop }
-    }
-
-    /// The whole recording.
-    pub(super) fn whole(&self) -> Totals {
-        let quality = &self.profile.quality;
-        let mut totals = Totals {
-            samples: quality.samples as f64,
-            elapsed: quality.elapsed.seconds(),
-            ..Totals::default()
-        };
-        totals.add_usage(&self.profile.usage);
-        for (index, thread) in self.profile.threads.iter().enumerate() {
-            for (&(state, _), &samples) in &thread.states {
-                let Some(state) = self.profile.tables.states.get(state) else { continue };
-                let kind = StateKind::of(&self.profile.tables, state);
-                self.add(&mut totals, ThreadId::from(index), kind, samples);
-            }
-        }
-        totals
-    }
-
-    /// One span of it. Its time on the clock is its share of the samples, since the first and the
-    /// last one are cut.
-    pub(super) fn span(&self, span: &Span) -> Totals {
-        let quality = &self.profile.quality;
-        let share = ratio(span.samples as f64, quality.samples as f64);
-        let mut totals = Totals {
-            samples: span.samples as f64,
-            elapsed: quality.elapsed.seconds() * share,
-            ..Totals::default()
-        };
-        totals.add_usage(&span.usage);
-        for (&(thread, kind), &samples) in &span.kinds {
-            self.add(&mut totals, thread, kind, samples);
-        }
-        totals
-    }
-
-    /// Threads that are not Python's count while they use a CPU or want one (a numeric library's
-    /// own pool); what they wait for otherwise is no concern of the program's.
-    fn add(&self, totals: &mut Totals, thread: ThreadId, kind: StateKind, samples: u64) {
-        let StateKind { cause, enters } = kind;
-        let python = self.profile.tables.thread(thread).is_some_and(|info| info.python);
-        if !python && !matches!(cause, Cause::Native | Cause::CpuWait) {
-            return;
-        }
-        let samples = samples as f64;
-        if let Some(sum) = totals.causes.get_mut(cause as usize) {
-            *sum += samples;
-        }
-        if enters {
-            totals.entering += samples;
-        }
-        let runs_loop = self.runs_loop.get(usize::from(thread)).is_some_and(|&runs| runs);
-        if cause == Cause::Parked && runs_loop {
-            totals.selecting += samples;
-        }
-    }
-}
 
 /// What is known of the recording as a whole only, and not second by second.
 #[derive(Debug, Clone, Copy, Default)]
@@ -151,6 +32,8 @@ pub(super) struct Facts {
     pub(super) tasks: TaskLoad,
     /// CPUs that the child processes used, in the mean.
     pub(super) children_cpus: f64,
+    /// How far waits overlap.
+    pub(super) overlap: Overlap,
     /// What the catalogue knows the threads to be at.
     pub(super) marked: Marked,
     /// The largest share of the time at which a loop was blocked by what its own step did, waits
@@ -206,6 +89,7 @@ impl Facts {
                 facts.add_blocks(profile, thread);
             }
         }
+        facts.overlap = profile.overlap;
         facts.marked = Marked::of(profile);
         facts.tasks = TaskLoad::of(profile, facts.busiest_loop);
         facts
@@ -245,7 +129,7 @@ fn share_of(profile: &Profile, states: &[(StateId, u64)], holds: fn(Cause) -> bo
 
 /// Whether a thread runs an event loop. One that has nothing but short steps was perhaps never seen
 /// in any; then its waits in the selector tell.
-fn runs_loop(profile: &Profile, thread: &ThreadProfile) -> bool {
+pub(super) fn runs_loop(profile: &Profile, thread: &ThreadProfile) -> bool {
     let selects = |&(id, _): &(StateId, bool)| {
         let state = profile.tables.states.get(id);
         state.and_then(|state| profile.tables.note(state)) == Some(EVENT_LOOP_SELECTOR)

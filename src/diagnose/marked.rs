@@ -1,6 +1,6 @@
 //! How much of what threads do the catalogue knows by name, in families of probes.
 
-use crate::model::Cause;
+use crate::model::{Cause, note};
 use crate::profile::Profile;
 
 use super::words::ratio;
@@ -14,6 +14,8 @@ pub(super) struct Marked {
     pub(super) connecting: f64,
     /// Shakes hands for TLS.
     pub(super) tls: f64,
+    /// Collects garbage.
+    pub(super) collecting: f64,
     /// Imports modules.
     pub(super) importing: f64,
     /// Waits for the answer to what it asked a peer.
@@ -33,6 +35,9 @@ impl Marked {
                 sums.working += share;
             }
             let Some(note) = profile.tables.note(row.state) else { continue };
+            if note == note::COLLECTING {
+                sums.collecting += share;
+            }
             let family = note.split('-').next().unwrap_or_default();
             match family {
                 "ipc" if works => sums.ipc += share,

@@ -9,7 +9,8 @@ use crate::model::{Cause, ThreadId, Tid};
 use crate::profile::Profile;
 
 use super::bootstrap::Resamples;
-use super::load::{Load, Totals};
+use super::load::Load;
+use super::totals::Totals;
 use super::words::{ratio, rounded};
 
 /// A ratio of two named quantities.
@@ -168,7 +169,7 @@ impl JsonSchema for Measures {
 type OfFacts = (&'static str, f64, f64, &'static str);
 
 /// The measures that are known of the whole recording only.
-fn of_facts(load: &Load) -> [OfFacts; 14] {
+fn of_facts(load: &Load) -> [OfFacts; 16] {
     let facts = &load.facts;
     let (marked, tasks) = (&facts.marked, &facts.tasks);
     let (samples, elapsed) = (load.totals.samples, load.totals.elapsed);
@@ -194,7 +195,19 @@ fn of_facts(load: &Load) -> [OfFacts; 14] {
             samples,
             "thread samples setting up a connection / process samples",
         ),
+        (
+            "overlap",
+            ratio(facts.overlap.threads as f64, facts.overlap.samples as f64),
+            facts.overlap.samples as f64,
+            "thread samples waiting for input and output / process samples at which any does",
+        ),
         ("tls", marked.tls, samples, "thread samples in TLS handshakes / process samples"),
+        (
+            "collecting",
+            marked.collecting,
+            samples,
+            "thread samples collecting garbage / process samples",
+        ),
         (
             "importing",
             marked.importing,

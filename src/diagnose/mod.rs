@@ -16,6 +16,8 @@ mod recommendation;
 mod site;
 mod task_load;
 mod tasks;
+mod timeline;
+mod totals;
 mod verdict;
 pub(crate) mod words;
 
@@ -38,6 +40,7 @@ pub use self::phases::{Phase, PhaseKind};
 pub use self::recommendation::{Gain, Metric, Model, Recommendation, Rejected, Step};
 pub use self::site::Site;
 pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures};
+pub use self::timeline::Moment;
 pub use self::verdict::{Verdict, Workload};
 
 use self::bootstrap::Resamples;
@@ -54,6 +57,8 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// The stretches of time in which it did the same, one after the other.
     pub phases: Vec<Phase>,
+    /// How it fared over time: at most sixty parts of the recording, oldest first.
+    pub timeline: Vec<Moment>,
     /// What all threads did.
     pub totals: ThreadTotals,
     /// What every thread did, in the order in which they were met.
@@ -88,6 +93,7 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
         tasks: tasks::tasks(profile, &findings),
         findings,
         phases,
+        timeline: timeline::timeline(profile),
         totals: ThreadTotals::of(&threads),
         threads,
         loops,

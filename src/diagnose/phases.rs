@@ -13,7 +13,8 @@ use serde::Serialize;
 use crate::model::Cause;
 use crate::profile::Profile;
 
-use super::load::{Adder, Load, Totals};
+use super::load::Load;
+use super::totals::{Adder, Totals};
 use super::verdict::{Workload, workload_of};
 use super::words::{ratio, rounded};
 
@@ -112,10 +113,7 @@ fn kind(profile: &Profile, index: usize, count: usize, start: f64) -> PhaseKind 
 }
 
 fn added(spans: &[Totals]) -> Totals {
-    spans.iter().fold(Totals::default(), |mut sum, span| {
-        sum += *span;
-        sum
-    })
+    spans.iter().sum()
 }
 
 /// The parts, as ranges of spans.

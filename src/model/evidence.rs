@@ -217,6 +217,9 @@ pub struct ThreadSample {
     pub activity: Activity,
     /// The interpreter's word.
     pub attachment: Attachment,
+    /// Whether it has the GIL, or is attached, while its interpreter collects garbage: it is the one
+    /// that does it, but for finalizers that let others run.
+    pub collecting: bool,
     /// The scheduler's word.
     pub cpu: CpuDelta,
     /// The event loop's word, when the thread runs one.

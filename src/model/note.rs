@@ -2,6 +2,8 @@
 
 /// Waits in the kernel and keeps the GIL meanwhile: nobody else can run.
 pub const HOLDS_GIL: &str = "holds-gil";
+/// Collects garbage.
+pub const COLLECTING: &str = "garbage-collection";
 /// Waits because another thread stopped the world (free-threaded builds).
 pub const STOP_THE_WORLD: &str = "stop-the-world";
 /// An event loop in its own selector; also the id of the probe that says more.

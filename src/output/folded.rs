@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::escape::sanitise;
 use super::task_stacks::task_stacks;
-use crate::model::{Cause, Frame, FrameId, Function, StackId, Tables, ThreadId};
+use crate::model::{Cause, Frame, FrameId, Function, StackId, Tables, ThreadId, note};
 use crate::profile::{Profile, Row};
 
 /// The most frames that a stack is shown with, the innermost: Python's own limit is 1000 unless a
@@ -78,6 +78,9 @@ pub fn folded(out: &mut dyn Write, profile: &Profile, options: &StackOptions) ->
 
 /// The frame that says that an event loop was blocked.
 pub(super) const BLOCKING: &str = "[event-loop-blocking]";
+
+/// The frame of a garbage collection, which no function of the program calls.
+const COLLECTING: &str = "[garbage collection]";
 
 /// The frame of a cause.
 pub(super) fn cause_frame(cause: Cause) -> String {
@@ -149,6 +152,9 @@ impl<'a> Folder<'a> {
             if row.blocking {
                 frames.push(BLOCKING.into());
             }
+        }
+        if tables.note(row.state) == Some(note::COLLECTING) {
+            frames.push(COLLECTING.into());
         }
         let marks = frames.len();
         self.push_frames(row.state.stack, &mut frames);

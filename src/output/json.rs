@@ -228,6 +228,7 @@ mod tests {
             "locks",
             "totals",
             "phases",
+            "timeline",
         ];
         expected.sort_unstable();
         assert_eq!(keys(&report), expected);

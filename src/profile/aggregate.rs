@@ -11,6 +11,7 @@ use crate::model::{
 
 use super::loop_profile::{LoopProfile, OpenStep};
 use super::meta::{Meta, Quality, Usage};
+use super::overlap::Overlap;
 use super::shutdowns::Shutdowns;
 use super::spans::{Spans, StateKind};
 use super::task_profile::TaskProfile;
@@ -28,6 +29,8 @@ pub struct Profile {
     pub spans: Spans,
     /// The kind of each state, by [`StateId`].
     pub(super) kinds: Vec<StateKind>,
+    /// How far waits of threads overlap.
+    pub overlap: Overlap,
     /// How sampling went.
     pub quality: Quality,
     /// What the target used.

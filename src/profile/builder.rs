@@ -351,6 +351,7 @@ mod tests {
             stack: crate::model::StackId::EMPTY,
             activity: crate::model::Activity::Running,
             attachment: crate::model::Attachment::Detached,
+            collecting: false,
             cpu: crate::model::CpuDelta::default(),
             event_loop: Some(LoopEvidence {
                 kind: LoopKind::Asyncio,

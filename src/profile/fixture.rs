@@ -88,6 +88,7 @@ impl Trace {
             stack: StackId::EMPTY,
             activity: Activity::Running,
             attachment: holder(index),
+            collecting: false,
             cpu: CpuDelta { ran: Nanos::MILLISECOND, ..CpuDelta::default() },
             event_loop: step.map(|(key, started, exact)| LoopEvidence {
                 kind: LoopKind::Asyncio,

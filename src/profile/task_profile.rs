@@ -30,6 +30,8 @@ pub struct TaskProfile {
     pub at_first: u64,
     /// The tasks at the last look.
     pub tasks: u64,
+    /// The tasks over time.
+    pub alive: Series,
     /// The tasks at each look, added up.
     pub sum: u64,
     /// Tasks that could not be read, added up.
@@ -148,6 +150,7 @@ impl TaskProfile {
         self.last = look.time;
         self.most = self.most.max(look.tasks);
         self.tasks = look.tasks;
+        self.alive.add(look.time, u32::try_from(look.tasks).unwrap_or(u32::MAX));
         self.sum = self.sum.saturating_add(look.tasks);
         self.missed = self.missed.saturating_add(u64::from(look.missed));
         for (group, count) in &look.groups {

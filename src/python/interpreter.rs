@@ -47,6 +47,8 @@ pub struct PythonThread {
     pub interpreter: u32,
     /// The interpreter's GIL; `None` where none is in force.
     pub gil: Option<Gil>,
+    /// The word that is 1 while its garbage collector is at work.
+    pub collecting: Option<Address>,
 }
 
 /// The beginning of a thread state, decoded.
@@ -64,6 +66,8 @@ pub struct ThreadHead {
     pub requests_gil: bool,
     /// Whether it has the GIL.
     pub holds_gil: bool,
+    /// Whether its interpreter collects garbage.
+    pub collecting: bool,
 }
 
 /// The heads of the lists of interpreters and thread states. A new one is put in front, so that these
@@ -96,6 +100,7 @@ impl ThreadHead {
             },
             requests_gil: at.gil_requested.is_some_and(|offset| word(offset) as u32 == 1),
             holds_gil: false,
+            collecting: false,
         }
     }
 }
@@ -164,6 +169,7 @@ impl<M: Memory> Interpreter<M> {
         let mut found = Vec::new();
         for (interpreter, number) in self.interpreters()? {
             let gil = self.gil(interpreter)?;
+            let collecting = self.collecting(interpreter);
             let at = &self.layout.at;
             let mut next =
                 self.reader().pointer(interpreter.offset(at.interpreter.threads_head))?;
@@ -177,7 +183,15 @@ impl<M: Memory> Interpreter<M> {
                     Some(offset) => reader.word(next.offset(offset))? as Tid,
                     None => 0,
                 };
-                found.push(PythonThread { address: next, tid, ident, interpreter: number, gil });
+                let interpreter = number;
+                found.push(PythonThread {
+                    address: next,
+                    tid,
+                    ident,
+                    interpreter,
+                    gil,
+                    collecting,
+                });
                 next = reader.pointer(next.offset(at.thread.next))?;
             }
         }
@@ -278,6 +292,14 @@ impl<M: Memory> Interpreter<M> {
             cond: at.cond,
         };
         Ok((enabled && !address.is_null()).then_some(gil))
+    }
+
+    /// Where an interpreter says that it collects garbage.
+    fn collecting(&self, interpreter: Address) -> Option<Address> {
+        let at = &self.layout.at;
+        let of_runtime = at.runtime.collector.map(|offset| self.runtime.offset(offset));
+        let own = at.interpreter.collector.map(|offset| interpreter.offset(offset));
+        Some(of_runtime.or(own)?.offset(at.collector.collecting))
     }
 
     /// The namespace of a module of the main interpreter.

@@ -111,6 +111,7 @@ impl LegacySampler {
             thread: thread.id,
             stack: interned,
             activity,
+            collecting: false,
             attachment,
             cpu,
             event_loop: None,

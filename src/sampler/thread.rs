@@ -94,6 +94,7 @@ pub(super) struct Frames {
 struct Seen {
     activity: Activity,
     attachment: Attachment,
+    collecting: bool,
     interned: Interned,
 }
 
@@ -184,9 +185,8 @@ impl ThreadSampler {
         if turns.is_some() && turns == self.turns_before_wait() {
             return Some(Frames { frames: self.last_frames.clone(), turns, unmoved: true });
         }
-        let PythonThread { address, gil, .. } = self.python?;
         let mut frames = Vec::new();
-        self.stack.read(shared.reader, address, gil, shared.edges, &mut frames).ok()?;
+        self.stack.read(shared.reader, &self.python?, shared.edges, &mut frames).ok()?;
         Some(Frames { frames, turns, unmoved: false })
     }
 
@@ -246,6 +246,7 @@ impl ThreadSampler {
                 stack: seen.interned.stack,
                 activity: seen.activity,
                 attachment: seen.attachment,
+                collecting: seen.collecting,
                 cpu,
                 event_loop,
                 since: self.wait.map_or(time, |(_, since)| since),
@@ -288,15 +289,10 @@ impl ThreadSampler {
         let Some(python) = self.python else {
             let activity = before_stop.map_or_else(|| self.activity(shared), Ok)?;
             let interned = Interned::default();
-            return Ok(Seen { activity, attachment: Attachment::Foreign, interned });
+            let attachment = Attachment::Foreign;
+            return Ok(Seen { activity, attachment, collecting: false, interned });
         };
-        let head = self.stack.read(
-            shared.reader,
-            python.address,
-            python.gil,
-            shared.edges,
-            &mut self.frames,
-        )?;
+        let head = self.stack.read(shared.reader, &python, shared.edges, &mut self.frames)?;
         let activity = match before_stop {
             Some(activity) => activity,
             None => self.activity_beside(shared, time, head)?,
@@ -308,7 +304,8 @@ impl ThreadSampler {
             shared.tables,
         )?;
         let (attachment, activity) = self.attachment(shared, python, head, activity, cpu)?;
-        Ok(Seen { activity, attachment, interned })
+        let collecting = head.collecting && attachment == Attachment::Holder;
+        Ok(Seen { activity, attachment, collecting, interned })
     }
 
     /// What the kernel says of a thread with this head. One that has the GIL and ran when the kernel

@@ -229,6 +229,7 @@ mod tests {
             stack: StackId::EMPTY,
             activity: Activity::Blocked(wait),
             attachment: Attachment::Detached,
+            collecting: false,
             cpu: CpuDelta::default(),
             event_loop: None,
             since: Nanos(since),

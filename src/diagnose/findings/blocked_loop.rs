@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::diagnose::event_loop::{handler, selector_stacks};
 use crate::diagnose::site::{Site, innermost_user, lines};
 use crate::diagnose::words::{ratio, rounded};
-use crate::model::{Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, Tables, ThreadId};
+use crate::model::{
+    Cause, FunctionId, Kept, LabelId, Nanos, StackId, StateId, Tables, ThreadId, note,
+};
 use crate::profile::{Episode, ShortSteps, ThreadProfile};
 
 use super::{Case, Finding, Severity, evidence, heaviest, loop_advice};
@@ -187,7 +189,9 @@ fn finding(
     });
     let site = heaviest(sites).into_iter().next().map(|(site, _)| site);
     let function = key.function.and_then(|id| case.tables().functions.get(id));
+    let collects = own().any(|(state, _)| case.tables().note(state) == Some(note::COLLECTING));
     let special = match key.cause {
+        _ if collects => Some(loop_advice::COLLECTION),
         Cause::Python | Cause::Native if key.handler.is_none() => {
             let own = function.is_some_and(|function| function.module.starts_with("asyncio"));
             own.then_some(loop_advice::OWN_WORK)

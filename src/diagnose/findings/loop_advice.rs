@@ -20,12 +20,19 @@ pub(super) const FILE_LOCK: (&str, &str) = (
      has it.",
 );
 
+/// Steps in which garbage is collected: what they are called, and what to do.
+pub(super) const COLLECTION: (&str, &str) = (
+    "a garbage collection on the event loop",
+    "The collector visits every container object, and the loop waits meanwhile. Call gc.freeze() \
+     after the start, so that it leaves alone what lives forever; keep less, or keep it in fewer \
+     objects; set the thresholds higher (gc.set_threshold).",
+);
+
 /// Steps without a line of the program's own: what they are called, and what to do.
 pub(super) const OWN_WORK: (&str, &str) = (
-    "the event loop's own code, or a garbage collection, keeps it busy",
-    "No line of the program's own is in these steps. Many tasks and timers make them long, and so \
-     does the garbage collector, which visits all objects: look for what becomes more and more, \
-     and consider gc.freeze() after the start.",
+    "the event loop's own code keeps it busy",
+    "No line of the program's own is in these steps. Many tasks and timers make them long: \
+     look for what becomes more and more.",
 );
 
 const fn trio(cause: Cause) -> Option<&'static str> {

@@ -6,6 +6,7 @@ mod cpu_starved;
 mod deadlock;
 mod executor_starved;
 mod fan_out;
+mod gc_pressure;
 mod gil_contention;
 mod growth;
 mod holding_gil;
@@ -100,10 +101,11 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 19] = [
+const FAMILIES: [Family; 20] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
+    gc_pressure::find,
     holding_gil::find,
     lock_held::find,
     lock_contention::find,
@@ -123,10 +125,11 @@ const FAMILIES: [Family; 19] = [
 ];
 
 /// The ids of all findings.
-pub const FINDINGS: [&str; 30] = [
+pub const FINDINGS: [&str; 31] = [
     "deadlock",
     "blocked-event-loop",
     "gil-contention",
+    "gc-pressure",
     "blocking-while-holding-gil",
     "sleep-under-lock",
     "lock-held-across-io",

@@ -39,10 +39,10 @@ macro_rules! offsets {
 
 pub(super) use offsets;
 
-offsets!(/// `_PyRuntimeState`; `gil` up to 3.11.
-    Runtime { interpreters_head; gil });
-offsets!(/// `PyInterpreterState`; `gil` (a pointer) from 3.12 on.
-    Interpreter { next, id, threads_head, modules; gil });
+offsets!(/// `_PyRuntimeState`; `gil` up to 3.11, `collector` up to 3.8.
+    Runtime { interpreters_head; gil, collector });
+offsets!(/// `PyInterpreterState`; `gil` (a pointer) from 3.12 on, `collector` from 3.9 on.
+    Interpreter { next, id, threads_head, modules; gil, collector });
 offsets!(/// `PyThreadState`; `frame` is the frame, the `_PyCFrame` or the interpreter frame.
 Thread {
     next, pthread, frame;
@@ -50,6 +50,8 @@ Thread {
 });
 offsets!(/// `struct _gil_runtime_state`.
     Gil { last_holder, locked, cond, size; enabled });
+offsets!(/// `struct _gc_runtime_state`.
+    Collector { collecting });
 offsets!(/// `_PyCFrame`.
     CFrame { current_frame });
 offsets!(/// `PyFrameObject` up to 3.10, `_PyInterpreterFrame` after.
@@ -126,6 +128,7 @@ pub(in crate::python) struct Fields {
     pub interpreter: Interpreter,
     pub thread: Thread,
     pub gil: Gil,
+    pub collector: Collector,
     pub frame_root: Option<CFrame>,
     pub frame: Frame,
     pub code: Code,

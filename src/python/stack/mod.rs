@@ -29,7 +29,7 @@ use rustc_hash::FxHashSet;
 use self::names::names;
 use self::regions::Regions;
 use super::gil::Gil;
-use super::interpreter::ThreadHead;
+use super::interpreter::{PythonThread, ThreadHead};
 use super::layout::{FrameRoot, InstructionPointer, Layout};
 use super::object::Reader;
 use crate::model::{Address, Failure};
@@ -90,6 +90,9 @@ pub struct StackReader {
     buffer: Vec<u8>,
 }
 
+/// The bytes of an `int` that says that garbage is being collected.
+const COLLECTING: [u8; 4] = 1u32.to_ne_bytes();
+
 /// How far two readings of the inner frames agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Agreement {
@@ -113,19 +116,18 @@ impl StackReader {
         self.last.clear();
     }
 
-    /// Reads the head of the thread state at `thread` and its frames into `frames`, innermost first.
+    /// Reads the head of a thread state and its frames into `frames`, innermost first.
     ///
     /// # Errors
     /// [`Failure::Torn`] when the thread moved at every attempt.
     pub fn read<M: Memory>(
         &mut self,
         reader: Reader<'_, M>,
-        thread: Address,
-        gil: Option<Gil>,
+        thread: &PythonThread,
         edges: &mut Edges,
         frames: &mut Vec<RawFrame>,
     ) -> Result<ThreadHead, Failure> {
-        let head = self.read_settled(reader, thread, gil, edges, frames);
+        let head = self.read_settled(reader, thread, edges, frames);
         self.buffer.truncate(MOST_KEPT);
         self.buffer.shrink_to(MOST_KEPT);
         head
@@ -134,14 +136,13 @@ impl StackReader {
     fn read_settled<M: Memory>(
         &mut self,
         reader: Reader<'_, M>,
-        thread: Address,
-        gil: Option<Gil>,
+        thread: &PythonThread,
         edges: &mut Edges,
         frames: &mut Vec<RawFrame>,
     ) -> Result<ThreadHead, Failure> {
         let (mut torn, mut lessons) = (0, 0);
         while torn < ATTEMPTS && lessons < LESSONS {
-            let (before, after) = match self.copy(reader, thread, gil) {
+            let (before, after) = match self.copy(reader, thread) {
                 Ok(heads) => heads,
                 Err(ReadError::Unmapped)
                     if !self.regions.is_empty() || !self.holders.is_empty() =>
@@ -219,21 +220,21 @@ impl StackReader {
         true
     }
 
-    /// One system call: head, innermost frames, regions, GIL, head. Where the head leads to the
+    /// One system call: head, innermost frames, regions, GIL, collector, head. Where the head leads to the
     /// frame through a holder (3.11, 3.12), the holder's word is read in the head's stead the second
     /// time.
     fn copy<M: Memory>(
         &mut self,
         reader: Reader<'_, M>,
-        thread: Address,
-        gil: Option<Gil>,
+        thread: &PythonThread,
     ) -> Result<(ThreadHead, ThreadHead), ReadError> {
         let layout = reader.layout;
-        let head = Span { address: thread, len: ThreadHead::len(layout) };
+        let head = Span { address: thread.address, len: ThreadHead::len(layout) };
         let direct = layout.frame_root == FrameRoot::Direct;
         let offset = if let FrameRoot::CFrame(offset) = layout.frame_root { offset } else { 0 };
         let word_of = |holder: &u64| Span { address: Address(*holder).offset(offset), len: 8 };
-        let gil_span = gil.map(Gil::span);
+        let gil_span = thread.gil.map(Gil::span);
+        let collecting = thread.collecting.map(|address| Span { address, len: 4 });
         self.spans.clear();
         self.spans.push(head);
         self.spans.extend(self.holders.iter().map(word_of));
@@ -245,7 +246,9 @@ impl StackReader {
         }
         let gil_place = self.regions.plan(place, &mut self.spans);
         self.spans.extend(gil_span);
-        let tail = gil_place + gil_span.map_or(0, |span| span.len);
+        let collecting_place = gil_place + gil_span.map_or(0, |span| span.len);
+        self.spans.extend(collecting);
+        let tail = collecting_place + collecting.map_or(0, |span| span.len);
         self.spans.extend(direct.then_some(head));
         self.spans.extend(self.holders.iter().map(word_of));
         self.buffer.resize(self.spans.iter().map(|span| span.len).sum(), 0);
@@ -265,9 +268,9 @@ impl StackReader {
             (before.frame, after.frame) = (frame(head.len), frame(tail));
             after.holder = before.holder;
         }
-        if let Some(gil) = gil {
-            after.holds_gil = gil.is_held_by(from(gil_place), thread);
-        }
+        after.holds_gil =
+            thread.gil.is_some_and(|gil| gil.is_held_by(from(gil_place), thread.address));
+        after.collecting = collecting.is_some() && from(collecting_place).starts_with(&COLLECTING);
         Ok((before, after))
     }
 
