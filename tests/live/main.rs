@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod blocks;
+mod collector;
 mod commands;
 mod confusion;
 mod corpus;
