@@ -21,7 +21,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Record a process into a file, for reports, flamegraphs and comparisons
+    /// Record a process into a file, for reports and flamegraphs
     Record(Record),
     /// Say what holds a process back: verdict, findings, recommendation
     Report(Report),
@@ -54,7 +54,7 @@ pub(super) struct Sampling {
     /// Samples a second: a number, 1k, or max
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
     pub rate: f64,
-    /// How long: 30, 100ms, 5m
+    /// How long: 30, 100ms, 5m [default: until ^C, or the end; report PID: 10 s]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// From which length on a step of an event loop blocks it

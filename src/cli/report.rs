@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::args::{FailOn, Report, ReportFormat};
+use super::args::{FailOn, Report, ReportFormat, Sampling};
 use super::attach::{Attached, Subject, stop_flag};
 use super::catalogue;
 use super::failure::Failure;
@@ -29,6 +29,7 @@ pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
     }
     let subject = subject(options)?;
     if let Ok(file) = &subject {
+        refuse_sampling(options)?;
         refuse_own_input(file, options.output.as_deref())?;
     }
     let document = Document::create(options.output.as_deref())?;
@@ -62,6 +63,19 @@ fn subject(options: &Report) -> Result<Result<std::path::PathBuf, Subject>, Fail
         },
     };
     Ok(Err(Subject::of(positional, &options.target)?))
+}
+
+/// A recording was sampled when it was made.
+fn refuse_sampling(options: &Report) -> Result<(), Failure> {
+    let default = crate::session::Options::default();
+    let Sampling { rate, duration, blocking, .. } = options.sampling;
+    if rate == default.rate && duration.is_none() && !blocking {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "-r, -d and --blocking say how to sample, and a recording is sampled already",
+        "leave them out, or name a process",
+    ))
 }
 
 fn read(file: &Path) -> Result<Profile, Failure> {

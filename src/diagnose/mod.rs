@@ -16,6 +16,7 @@ mod recommendation;
 mod site;
 mod task_load;
 mod tasks;
+mod thread_groups;
 mod timeline;
 mod totals;
 mod verdict;
@@ -40,6 +41,7 @@ pub use self::phases::{Phase, PhaseKind};
 pub use self::recommendation::{Gain, Metric, Model, Recommendation, Rejected, Step};
 pub use self::site::Site;
 pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures};
+pub use self::thread_groups::{ThreadGroup, kind as thread_kind};
 pub use self::timeline::Moment;
 pub use self::verdict::{Verdict, Workload};
 
@@ -63,6 +65,8 @@ pub struct Diagnosis {
     pub totals: ThreadTotals,
     /// What every thread did, in the order in which they were met.
     pub threads: Vec<ThreadMeasures>,
+    /// Threads of one kind as one, where there are many threads.
+    pub thread_groups: Vec<ThreadGroup>,
     /// What every event loop did.
     pub loops: Vec<LoopMeasures>,
     /// Who waited for the GIL and who had it; none where there is no GIL.
@@ -95,6 +99,7 @@ pub fn diagnose(profile: &Profile, catalog: &Catalog) -> Diagnosis {
         phases,
         timeline: timeline::timeline(profile),
         totals: ThreadTotals::of(&threads),
+        thread_groups: thread_groups::groups(&threads),
         threads,
         loops,
         gil: GilMeasures::of(profile),

@@ -62,7 +62,8 @@ pub(super) fn phases(profile: &Profile, whole: &Load) -> Vec<Phase> {
     let stride = spans.len().div_ceil(MOST).max(1);
     let sums: Vec<Totals> = spans.chunks(stride).map(added).collect();
     let elapsed = profile.quality.elapsed.seconds();
-    let parts = divide(&sums);
+    let mut parts = divide(&sums);
+    join_a_scrap(&mut parts, elapsed / each / stride as f64);
     let count = parts.len();
     let told = parts.into_iter().enumerate().map(|(index, (from, to))| {
         let totals = added(sums.get(from..to).unwrap_or_default());
@@ -110,6 +111,16 @@ fn kind(profile: &Profile, index: usize, count: usize, start: f64) -> PhaseKind 
         return PhaseKind::Shutdown;
     }
     PhaseKind::Steady
+}
+
+/// The last span is cut where the recording ends: what is left of it, if it is less than half of one, is no
+/// phase of its own. `length` is the recording's, in spans.
+fn join_a_scrap(parts: &mut Vec<(usize, usize)>, length: f64) {
+    if let Some((_, end)) = parts.pop_if(|(start, _)| *start as f64 > length - 0.5)
+        && let Some((_, before)) = parts.last_mut()
+    {
+        *before = end;
+    }
 }
 
 fn added(spans: &[Totals]) -> Totals {

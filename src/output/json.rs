@@ -222,6 +222,7 @@ mod tests {
             "recommendation",
             "findings",
             "threads",
+            "thread_groups",
             "loops",
             "gil",
             "tasks",

@@ -16,6 +16,7 @@ mod task_stacks;
 mod task_tree;
 mod tasks;
 mod text;
+mod thread_table;
 mod waits;
 
 pub use self::dump::{dump_json, dump_text};

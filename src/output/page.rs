@@ -127,6 +127,18 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// A command to be copied: below its head where it does not fit beside it, and never broken.
+    pub(super) fn command(&mut self, head: &str, command: &str) -> io::Result<()> {
+        let clean = self.clean(command, LONGEST);
+        if columns(head) + columns(&clean) <= self.options.width {
+            return self.line(&[(head, Look::Plain), (&clean, Look::Strong)]);
+        }
+        self.line(&[(head, Look::Plain)])?;
+        write!(self.w, "    ")?;
+        self.piece(&clean, Look::Strong)?;
+        writeln!(self.w)
+    }
+
     /// A text over as many lines as it takes, the first after `head`, the others below it.
     pub(super) fn paragraph(&mut self, head: Piece, text: &str, look: Look) -> io::Result<()> {
         let indent = columns(head.0);

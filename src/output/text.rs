@@ -7,8 +7,7 @@ use crossterm::style::Color;
 
 use crate::diagnose::words::{counted, percent, seconds};
 use crate::diagnose::{
-    Diagnosis, Gain, GilWait, LintVerdict, Recommendation, Share, ThreadMeasures, ThreadTotals,
-    Verdict,
+    Diagnosis, Gain, GilWait, LintVerdict, Recommendation, Share, ThreadTotals, Verdict, Workload,
 };
 use crate::model::{Cause, Tag, Tid};
 use crate::profile::Profile;
@@ -17,9 +16,7 @@ use super::bar::bar;
 use super::findings::findings;
 use super::page::{Look, Page, Piece, TextOptions};
 use super::quality::quality_line;
-
-/// How many threads are listed.
-const THREADS: usize = 8;
+use super::thread_table::threads;
 
 /// How many threads the matrix of the GIL has at each side.
 const GIL_THREADS: usize = 5;
@@ -44,15 +41,17 @@ pub fn report_text(
     page.empty()?;
     shares(page, &diagnosis.totals)?;
     page.empty()?;
-    threads(page, &diagnosis.threads)?;
+    threads(page, diagnosis)?;
     tasks(page, diagnosis)?;
     page.empty()?;
     if diagnosis.findings.iter().any(|finding| finding.id == "gil-contention") {
         gil_matrix(page, diagnosis)?;
     }
     findings(page, &diagnosis.findings, profile.quality.elapsed.seconds())?;
-    recommendation(page, &diagnosis.recommendation)?;
-    page.empty()?;
+    if diagnosis.verdict.workload != Workload::InsufficientData {
+        recommendation(page, &diagnosis.recommendation)?;
+        page.empty()?;
+    }
     if profile.end.is_some() {
         let length = seconds(profile.quality.elapsed.seconds());
         page.line(&[(&format!("the process ended after {length}"), Look::Plain)])?;
@@ -75,7 +74,11 @@ fn verdict(page: &mut Page, verdict: &Verdict) -> io::Result<()> {
     let workload = verdict.workload;
     let or =
         verdict.runner_up.map_or_else(String::new, |other| format!(", or else {}", other.name()));
-    let confidence = format!("  (confidence {}{or})", percent(verdict.confidence));
+    let confidence = if workload == Workload::InsufficientData {
+        String::new()
+    } else {
+        format!("  (confidence {}{or})", percent(verdict.confidence))
+    };
     page.line(&[
         ("verdict: ", Look::Plain),
         (workload.name(), Look::Strong),
@@ -132,41 +135,6 @@ fn bar_cells(
     pieces.push((format!(" {}", page.cell(&percent(share), 6, true)), Look::Plain));
 }
 
-/// The threads that did most, with the shares of their own samples.
-fn threads(page: &mut Page, threads: &[ThreadMeasures]) -> io::Result<()> {
-    let row = |page: &Page, cells: [&str; 7]| {
-        let [name, samples, running, gil, waiting, blocking, top] = cells;
-        let numbers =
-            [samples, running, gil, waiting, blocking].map(|text| page.cell(text, 9, true));
-        format!("  {}{}  {top}", page.cell(name, 16, false), numbers.concat())
-    };
-    page.line(&[("each thread, of its own samples", Look::Strong)])?;
-    let head =
-        row(page, ["thread", "samples", "running", "for GIL", "waiting", "blocking", "mostly"]);
-    page.line(&[(head.trim_start(), Look::Strong)])?;
-    let mut sorted: Vec<_> = threads.iter().collect();
-    sorted.sort_by_key(|thread| (std::cmp::Reverse(thread.samples - idle(thread)), thread.tid));
-    for thread in sorted.iter().take(THREADS) {
-        let share = |tag: Tag| match thread.tag_shares.get(tag.name()) {
-            Some(&share) => percent(share),
-            None => "-".to_owned(),
-        };
-        let most = thread.cause_shares.iter().max_by(|a, b| a.1.total_cmp(b.1));
-        let most =
-            most.map_or_else(String::new, |(cause, &share)| format!("{cause} {}", percent(share)));
-        let tags = Tag::ALL.map(share);
-        let [blocking, gil, waiting, running] = tags.each_ref();
-        let samples = thread.samples.to_string();
-        let line = row(page, [&thread.name, &samples, running, gil, waiting, blocking, &most]);
-        page.line(&[(&line, Look::Plain)])?;
-    }
-    if threads.len() > THREADS {
-        let more = format!("  and {} more threads that did less", threads.len() - THREADS);
-        page.line(&[(&more, Look::Faint)])?;
-    }
-    Ok(())
-}
-
 /// How many tasks of asyncio there are, and which lints it is too early for.
 fn tasks(page: &mut Page, diagnosis: &Diagnosis) -> io::Result<()> {
     let tasks = &diagnosis.tasks;
@@ -219,12 +187,6 @@ fn gil_matrix(page: &mut Page, diagnosis: &Diagnosis) -> io::Result<()> {
     page.empty()
 }
 
-/// At how many samples a thread waited for something else than the GIL.
-fn idle(thread: &ThreadMeasures) -> u64 {
-    let waiting = thread.tags.get(Tag::IdleWaiting.name()).copied().unwrap_or_default();
-    waiting.min(thread.samples)
-}
-
 fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Result<()> {
     let model = recommendation.model;
     let meaning = format!(": {}", model.meaning());
@@ -250,8 +212,12 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
     let rewritten = recommendation
         .steps
         .iter()
-        .find_map(|step| Some((step.before.as_ref()?, step.after.as_ref()?)));
-    if let Some((before, after)) = rewritten.filter(|(_, after)| !after.contains('\n')) {
+        .find_map(|step| Some((step.before.as_ref()?, step.after.as_ref()?, step.site.as_ref())));
+    if let Some((before, after, site)) = rewritten.filter(|(_, after, _)| !after.contains('\n')) {
+        if let Some(site) = site {
+            let place = format!("{}:{}", page.tail(&site.file, 48), site.line);
+            page.paragraph(("  at          ", Look::Plain), &place, Look::In(Color::Cyan))?;
+        }
         page.paragraph(("  instead of  ", Look::Plain), before, Look::Faint)?;
         page.paragraph(("  write       ", Look::Plain), after, Look::Strong)?;
     }
@@ -263,7 +229,12 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
         )?;
     }
     if let Some(verify) = &recommendation.verify {
-        page.paragraph(("  after the change: ", Look::Plain), verify, Look::Strong)?;
+        page.paragraph(
+            ("  ", Look::Plain),
+            "all steps with code: the same report with -f markdown",
+            Look::Faint,
+        )?;
+        page.command("  after the change, under the same load: ", verify)?;
     }
     Ok(())
 }
@@ -322,7 +293,9 @@ mod tests {
                 let text =
                     written(&crowded, TextOptions { width, colour: false, unicode, findings: 3 });
                 for line in text.lines() {
-                    assert!(columns(line) <= width, "{width}: {line}");
+                    // A command is to be copied, so it is never broken.
+                    let command = line.starts_with("    pyconc ");
+                    assert!(command || columns(line) <= width, "{width}: {line}");
                     assert!(!line.chars().any(is_unsafe), "{line}");
                     assert!(unicode || line.is_ascii(), "{line}");
                     assert!(!line.ends_with(' '), "{line:?}");

@@ -4,8 +4,8 @@ use super::event_loop::LoopFunction;
 use super::layout::{InstructionPointer, Layout, LineTable};
 use super::line_table::line_at;
 use super::module_name::module_of;
+use super::object::word;
 use super::object::{Invalid, Reader};
-use super::stack::word;
 use crate::model::{Address, Function};
 use crate::target::{Memory, Span};
 

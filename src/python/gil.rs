@@ -2,7 +2,7 @@
 
 use super::layout::AttachState;
 use super::object::Reader;
-use super::stack::word;
+use super::object::word;
 use crate::model::Address;
 use crate::target::{Memory, Span};
 

@@ -330,3 +330,9 @@ impl<M: Memory> Reader<'_, M> {
         self.pointer(module.offset(self.layout.at.module.dict))
     }
 }
+
+/// The word at `offset`.
+pub(super) fn word(bytes: &[u8], offset: u64) -> Option<u64> {
+    let bytes = bytes.get(usize::try_from(offset).ok()?..)?.first_chunk::<8>()?;
+    Some(u64::from_ne_bytes(*bytes))
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::locks::{lock_words, site_of};
 use crate::diagnose::site::{Site, innermost_user};
+use crate::diagnose::verdict::{Workload, holds};
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::{Cause, Holder, LockKind, LockSight};
 
@@ -58,6 +59,16 @@ fn holder(sight: &LockSight) -> Option<Holder> {
     sight.holder.filter(|holder| enters && holder.certain)
 }
 
+/// Where all threads queue for the GIL, who has a lock does so, too: the queue is the trouble.
+fn severity(case: &Case, habit: &Habit) -> Severity {
+    let inverted = habit.causes.contains(&Cause::Gil);
+    if inverted && holds(Workload::GilBound, case.load) {
+        Severity::Info
+    } else {
+        Severity::Warning
+    }
+}
+
 fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
     let state_of = |holder: Holder| case.tables().states.get(holder.state);
     // By lock and the line that took it.
@@ -93,7 +104,7 @@ fn of_habit(case: &Case, habit: &Habit) -> Vec<Finding> {
             Some(Finding {
                 id: habit.id,
                 name: format!("{} is {} while others want it", lock_words(&sight.lock), habit.name),
-                severity: Severity::Warning,
+                severity: severity(case, habit),
                 share: rounded(mean.min(1.0)),
                 seconds: rounded(mean * case.load.totals.elapsed),
                 count: u64::from(count),

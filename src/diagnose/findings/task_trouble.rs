@@ -112,12 +112,20 @@ fn find_kind(case: &Case, kind: &Kind) -> Vec<Finding> {
     let tasks = &case.profile.tasks;
     let mut groups: BTreeMap<Key, Vec<(&TaskSight, &SightProfile)>> = BTreeMap::new();
     for (sight, count) in tasks.in_trouble(kind.is) {
-        if count.longest.seconds() >= kind.lasting && count.looks > 1 {
+        let lasts = count.longest.seconds() >= kind.lasting && count.looks > 1;
+        // What a library does with its own tasks is not for its user to mend.
+        let foreign = kind.id == "orphan-task" && is_foreign(case, sight.coroutine);
+        if lasts && !foreign {
             let site = innermost_user(case.tables(), sight.chain).map(|line| line.site());
             groups.entry((sight.coroutine, site)).or_default().push((sight, count));
         }
     }
     groups.into_iter().map(|(key, sights)| finding(case, kind, key, &sights)).collect()
+}
+
+fn is_foreign(case: &Case, coroutine: Option<FunctionId>) -> bool {
+    let function = coroutine.and_then(|id| case.tables().functions.get(id));
+    function.is_some_and(|function| Origin::of(function) != Origin::User)
 }
 
 fn finding(
@@ -136,11 +144,8 @@ fn finding(
         _ => None,
     });
     let function = coroutine.and_then(|id| case.tables().functions.get(id));
-    // What a library does with its own tasks is not for its user to mend.
-    let foreign = function.is_some_and(|function| Origin::of(function) != Origin::User);
     let mild = match kind.id {
         "no-deadline" => peers.is_empty(),
-        "orphan-task" => foreign,
         // It may be awaited yet.
         "exception-never-retrieved" => sights.iter().all(|(sight, _)| is_at_hand(&sight.trouble)),
         _ => false,

@@ -93,7 +93,9 @@ pub(super) fn choose(workload: Workload, situation: &Situation) -> Choice {
         }
         Workload::Deadlocked => trouble::deadlocked(situation.load),
         Workload::InsufficientData => {
-            return Choice::keep("Too little was seen to recommend anything. Record for longer.");
+            return Choice::keep(
+                "Too little is known to recommend anything; the verdict says why.",
+            );
         }
     };
     if choice.model != Model::Keep {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::diagnose::load::Load;
 use crate::diagnose::words::{ratio, rounded};
 use crate::model::Cause;
-use crate::profile::Profile;
+use crate::profile::{Profile, StateKind};
 
 /// What a gain is a gain of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -152,15 +152,15 @@ impl Gain {
 
     /// By not holding a lock while waiting: the queue for it could go on, computations in Python
     /// one at a time.
-    pub(super) fn of_smaller_blocks(load: &Load) -> Self {
-        let (queue, rest) = (load.entering(), load.active() + load.mean(Cause::Sleep));
-        let going = (rest - queue).max(0.2);
+    pub(super) fn of_smaller_blocks(profile: &Profile, load: &Load) -> Self {
+        let (queue, going) = users_of_locks(profile);
+        let going = going.max(0.2);
         let computing = ratio(load.on_cpu(), going).min(1.0);
         let cpus = if load.facts.gil { 1.0 } else { load.facts.usable_cpus };
         let most = if computing > 0.0 { cpus / computing } else { f64::INFINITY };
         let times = (1.0 + queue / going).min(most.max(1.0));
         let arithmetic = format!(
-            "{:.1} threads could go on instead of {going:.1}, of whose time {computing:.2} is on a CPU",
+            "of the threads that use the lock {:.1} could go on instead of {going:.1}, of whose time {computing:.2} is on a CPU",
             queue + going
         );
         Self::of(Metric::Throughput, ((0.57 * times).max(1.0), 1.1 * times), arithmetic)
@@ -234,6 +234,31 @@ impl Gain {
         let arithmetic = format!("{stuck} wait for ever");
         Self::of(Metric::Working, (stuck as f64, stuck as f64), arithmetic)
     }
+}
+
+/// Of the threads that queue for locks now and then: the mean numbers of those that do, and of those that
+/// do something else.
+fn users_of_locks(profile: &Profile) -> (f64, f64) {
+    /// A thread of which at least this share of the samples queues is a user of the lock.
+    const USES: f64 = 0.05;
+    let samples = profile.quality.samples as f64;
+    let (mut queue, mut going) = (0.0, 0.0);
+    for thread in &profile.threads {
+        let (mut enters, mut does) = (0, 0);
+        for (&(state, _), &count) in &thread.states {
+            let Some(state) = profile.tables.states.get(state) else { continue };
+            match StateKind::of(&profile.tables, state) {
+                StateKind { enters: true, .. } => enters += count,
+                StateKind { cause: Cause::Parked, .. } => {}
+                StateKind { .. } => does += count,
+            }
+        }
+        if ratio(enters as f64, thread.samples as f64) >= USES {
+            queue += ratio(enters as f64, samples);
+            going += ratio(does as f64, samples);
+        }
+    }
+    (queue, going)
 }
 
 /// How many times more could advance without a GIL, with the arithmetic.

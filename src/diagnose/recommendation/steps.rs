@@ -1,18 +1,16 @@
 //! What to do, step by step, with code in the names of the program.
 
-use minijinja::{Environment, UndefinedBehavior, context};
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::Value;
-
 use crate::diagnose::findings::Finding;
 use crate::diagnose::site::{Site, lines};
 use crate::model::Cause;
+use minijinja::{Environment, UndefinedBehavior, context};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::choice::{Choice, Situation};
+use super::elsewhere::call_elsewhere;
 use super::gain::{BOUND, IN_FLIGHT};
 use super::model::Model;
-use super::rewrite;
 
 /// A step towards a model.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -66,57 +64,6 @@ pub(super) fn steps(situation: &Situation, choice: &Choice) -> Vec<Step> {
     steps
 }
 
-/// For a blocked loop: the handler's line, with the call made elsewhere.
-fn call_elsewhere(situation: &Situation, model: Model, finding: &Finding) -> Option<Step> {
-    if !matches!(model, Model::Asyncio | Model::OffloadToExecutor)
-        || finding.id != "blocked-event-loop"
-    {
-        return None;
-    }
-    let cause = finding.evidence.get("cause").and_then(Value::as_str);
-    let computes = cause == Some(Cause::Python.name());
-    let to_thread = to_thread(situation);
-    let wrap = |callee: &str, arguments: &str| {
-        let comma = if arguments.is_empty() { "" } else { ", " };
-        if callee == "time.sleep" || callee == "sleep" {
-            format!("await asyncio.sleep({arguments})")
-        } else if computes {
-            format!("await loop.run_in_executor(pool, {callee}{comma}{arguments})")
-        } else {
-            format!("await {to_thread}{callee}{comma}{arguments})")
-        }
-    };
-    // The outermost call that is not awaited is the first one that a coroutine makes of plain code.
-    let calls = finding.evidence.get("calls")?.as_array()?;
-    let mut rewritten = calls.iter().filter_map(|call| {
-        let site: Site = serde_json::from_value(call.get("where")?.clone()).ok()?;
-        let source = situation.profile.surroundings.source(&site.file, site.line)?;
-        let callee = call.get("callee").and_then(Value::as_str).map(str::to_owned);
-        // A function written in C has no frame: of the statement the first call is it.
-        let name = callee.or_else(|| outer_call(source))?;
-        let after = rewrite::call(source, &name, &wrap)?;
-        Some((site, source.to_owned(), after))
-    });
-    let (site, source, after) = rewritten.next()?;
-    let what = if computes {
-        "Make this call in a process of a pool that the program keeps (pool = ProcessPoolExecutor(), loop = \
-         asyncio.get_running_loop())."
-    } else if cause == Some(Cause::Sleep.name()) {
-        "Wait without the loop."
-    } else {
-        "Make this call in a thread; better, await the asynchronous form of it."
-    };
-    Some(Step { what: what.to_owned(), site: Some(site), before: Some(source), after: Some(after) })
-}
-
-/// The name of the first call of a statement.
-fn outer_call(statement: &str) -> Option<String> {
-    let open = statement.find('(')?;
-    let head = statement.get(..open)?;
-    let name = head.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next()?;
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
 fn recipe(
     situation: &Situation,
     model: Model,
@@ -133,7 +80,6 @@ fn recipe(
     });
     let meta = &situation.profile.meta;
     let script = meta.command.iter().find(|word| is_script(word));
-    let cpus = situation.load.facts.usable_cpus;
     let values = context! {
         function,
         bare => if bare.starts_with('<') { "work" } else { bare },
@@ -141,7 +87,7 @@ fn recipe(
         modern => is_modern(situation),
         to_thread => to_thread(situation),
         computes => evidence("cause") == Some(Cause::Python.name()),
-        cpus => if cpus.is_finite() { cpus.ceil() as u64 } else { 4 },
+        cpus => cpus(situation),
         in_flight => IN_FLIGHT as u64,
         bound => BOUND as u64,
         lock => evidence("lock").filter(|name| !name.is_empty()).unwrap_or("the_lock"),
@@ -172,6 +118,12 @@ fn busiest(situation: &Situation) -> Option<Site> {
     Some(line.site())
 }
 
+/// The CPUs that work may be divided among.
+pub(super) fn cpus(situation: &Situation) -> u64 {
+    let usable = situation.load.facts.usable_cpus;
+    if usable.is_finite() { usable.ceil() as u64 } else { 4 }
+}
+
 /// Whether a word of the command line is a file of Python's.
 fn is_script(word: &str) -> bool {
     word.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "py")
@@ -196,7 +148,7 @@ fn is_modern(situation: &Situation) -> bool {
 }
 
 /// What runs a call in a thread, up to the call.
-fn to_thread(situation: &Situation) -> &'static str {
+pub(super) fn to_thread(situation: &Situation) -> &'static str {
     if version(situation) >= (3, 9) {
         "asyncio.to_thread("
     } else {
@@ -206,17 +158,7 @@ fn to_thread(situation: &Situation) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{RECIPES, outer_call};
-
-    #[test]
-    fn a_statements_first_call_is_named() {
-        assert_eq!(
-            outer_call("x = urllib.request.urlopen(url).read()").as_deref(),
-            Some("urlopen")
-        );
-        assert_eq!(outer_call("time.sleep(1)").as_deref(), Some("sleep"));
-        assert_eq!(outer_call("x = 1"), None);
-    }
+    use super::RECIPES;
 
     #[test]
     fn every_recipe_can_be_rendered() {

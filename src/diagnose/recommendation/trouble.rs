@@ -31,9 +31,9 @@ pub(super) fn lock_bound(situation: &Situation) -> Choice {
     let load = situation.load;
     let choice = Choice::new(
         Model::ReduceLockScope,
-        Some(Gain::of_smaller_blocks(load)),
+        Some(Gain::of_smaller_blocks(situation.profile, load)),
         format!(
-            "On average {:.1} threads wait for a lock. While they do, they might as well not exist.",
+            "On average {:.1} threads wait for a lock. While they do, the others have the work to themselves.",
             load.entering()
         ),
     );

@@ -115,7 +115,8 @@ pub(super) fn io_bound(situation: &Situation) -> Choice {
     }
     if situation.finding("sequential-io").is_none() {
         return Choice::keep(
-            "No thread waits for the network most of the time: nothing is to be gained by overlapping the waits.",
+            "Its threads wait by turns, and none of them most of the time: little is to be gained by \
+             overlapping the waits. What takes the time is the other end.",
         );
     }
     Choice::new(

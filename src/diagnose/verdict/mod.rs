@@ -204,7 +204,9 @@ impl Verdict {
         let waits = matches!(workload, Workload::IoBound | Workload::Mixed);
         let outside = Outside::of(profile, load).filter(|_| waits);
         let sentence = outside.iter().filter(|_| workload == Workload::IoBound);
-        let why = sentence.map(Outside::sentence).chain(why).chain(why::phases(phases)).collect();
+        let old = why::old_python(profile).filter(|_| workload == Workload::InsufficientData);
+        let why = sentence.map(Outside::sentence).chain(why).chain(old);
+        let why = why.chain(why::phases(phases)).collect();
         Self {
             workload,
             confidence: rounded(strength * certainty),

@@ -4,6 +4,7 @@ use crate::diagnose::load::Load;
 use crate::diagnose::phases::{Phase, PhaseKind};
 use crate::diagnose::words::{counted, percent, ratio, seconds};
 use crate::model::Cause;
+use crate::profile::Profile;
 
 use super::FEWEST_SAMPLES;
 
@@ -14,11 +15,18 @@ fn threads(mean: f64) -> String {
 
 pub(super) fn insufficient(load: &Load) -> Vec<String> {
     let samples = load.totals.samples as u64;
-    let mut why = vec![format!(
-        "{} of the process, {} seen; a verdict needs at least {FEWEST_SAMPLES} samples and a Python thread.",
+    let seen = format!(
+        "{} of the process, {} seen",
         counted(samples, "sample"),
-        counted(load.facts.python_threads, "Python thread"),
-    )];
+        counted(load.facts.python_threads, "Python thread")
+    );
+    let too_few = load.totals.samples < FEWEST_SAMPLES || load.facts.python_threads == 0;
+    let needs = if too_few {
+        format!("; a verdict needs at least {FEWEST_SAMPLES} samples and a Python thread.")
+    } else {
+        ": enough, but not of enough of it is known what was done.".to_owned()
+    };
+    let mut why = vec![seen + &needs];
     if load.facts.rejected > 0.0 {
         why.push(format!("{} thread samples could not be read.", load.facts.rejected));
     }
@@ -27,6 +35,18 @@ pub(super) fn insufficient(load: &Load) -> Vec<String> {
         why.push(format!("Of {} on average it is not known what they do.", threads(unknown)));
     }
     why
+}
+
+/// Why no recording of an old version is ever enough, where much of it stays unknown.
+pub(super) fn old_python(profile: &Profile) -> Option<String> {
+    let series = ["2.", "3.3", "3.4", "3.5", "3.6", "3.7"];
+    let version = &profile.meta.python;
+    series.iter().any(|old| version.starts_with(old)).then(|| {
+        format!(
+            "Of Python {version} neither the GIL nor locks can be read, so that much of the time stays \
+             unknown however long it is watched. A verdict needs CPython 3.8 or later."
+        )
+    })
 }
 
 pub(super) fn deadlocked(load: &Load) -> Vec<String> {

@@ -12,8 +12,9 @@ use super::timers::Timers;
 use super::{Callback, LoopState, place_of};
 use crate::model::{Address, Kept, Nanos};
 use crate::python::layout::AsyncioLayout;
+use crate::python::object::word;
 use crate::python::object::{Invalid, Reader};
-use crate::python::stack::{RawFrame, word};
+use crate::python::stack::RawFrame;
 use crate::target::{Memory, Span};
 
 /// The places of an iteration's local variables in its frame.

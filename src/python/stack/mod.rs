@@ -31,7 +31,7 @@ use self::regions::Regions;
 use super::gil::Gil;
 use super::interpreter::{PythonThread, ThreadHead};
 use super::layout::{FrameRoot, InstructionPointer, Layout};
-use super::object::Reader;
+use super::object::{Reader, word};
 use crate::model::{Address, Failure};
 use crate::target::{Memory, ReadError, Span};
 
@@ -394,10 +394,4 @@ impl StackReader {
 fn header_len(layout: &Layout) -> u64 {
     let at = &layout.at.frame;
     [at.code, at.previous, at.instruction, at.owner.unwrap_or(0)].into_iter().max().unwrap_or(0) + 8
-}
-
-/// The word at `offset`.
-pub(super) fn word(bytes: &[u8], offset: u64) -> Option<u64> {
-    let bytes = bytes.get(usize::try_from(offset).ok()?..)?.first_chunk::<8>()?;
-    Some(u64::from_ne_bytes(*bytes))
 }

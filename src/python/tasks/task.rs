@@ -4,8 +4,8 @@ use super::kinds::Kind;
 use super::moment::Moment;
 use crate::model::Address;
 use crate::python::layout::AsyncioLayout;
+use crate::python::object::word;
 use crate::python::object::{Invalid, Reader};
-use crate::python::stack::word;
 use crate::target::{Memory, Span};
 
 /// `STATE_PENDING` of `_asynciomodule.c`.
