@@ -21,11 +21,14 @@ pub enum TopicKind {
     Finding,
     /// A concurrency model that is recommended.
     Model,
+    /// Anything else that a report speaks of.
+    Term,
 }
 
 impl TopicKind {
     /// All kinds, in the order in which a reference has them.
-    pub const ALL: [Self; 5] = [Self::Verdict, Self::Tag, Self::Cause, Self::Finding, Self::Model];
+    pub const ALL: [Self; 6] =
+        [Self::Verdict, Self::Tag, Self::Cause, Self::Finding, Self::Model, Self::Term];
 
     /// The stable name that files use.
     #[must_use]
@@ -36,6 +39,7 @@ impl TopicKind {
             Self::Cause => "cause",
             Self::Finding => "finding",
             Self::Model => "model",
+            Self::Term => "term",
         }
     }
 }

@@ -278,7 +278,8 @@ pub(super) struct Doctor {
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     /// Id of a finding, verdict, tag, cause, model or probe, or the name of a package from PyPI
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    /// [default: list what there is]
+    #[arg(value_name = "ID", conflicts_with = "all")]
     pub id: Option<String>,
     /// Print the whole reference, as Markdown
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! `pyconc explain`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -23,6 +23,11 @@ pub(super) fn run(options: &Explain) -> Result<ExitCode, Failure> {
     let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
     let library = Library { topics: topics()?, catalog: &catalog };
     let id = options.id.as_deref().map(normal);
+    if id.is_none() && !options.all && !options.json {
+        let options = TextOptions::default();
+        Document::Stdout.write(|out| explained_text(out, &library.index(), &options))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let found = match &id {
         Some(id) => library.about(id),
         None => library.all(),
@@ -82,6 +87,30 @@ impl Library<'_> {
             topics: self.topics.iter().collect(),
             probes: self.catalog.with_files().collect(),
             ..Found::default()
+        }
+    }
+
+    /// What can be asked for.
+    fn index(&self) -> Explained {
+        let ids = |kind: TopicKind| {
+            let topics = self.topics.iter().filter(|topic| topic.kind == kind);
+            let ids: Vec<_> = topics.map(|topic| topic.id.as_str()).collect();
+            (kind.name(), ids.join(", "))
+        };
+        let mut prose: Vec<_> = TopicKind::ALL.map(ids).into();
+        let mut files: BTreeMap<&str, usize> = BTreeMap::new();
+        for (file, _) in self.catalog.with_files() {
+            *files.entry(file.trim_end_matches(".toml")).or_default() += 1;
+        }
+        let files: Vec<_> = files.iter().map(|(file, count)| format!("{file} ({count})")).collect();
+        prose.push(("probes", files.join(", ")));
+        prose.push(("packages", "the name of a package: the probes that know it".to_owned()));
+        Explained {
+            title: "What can be explained".to_owned(),
+            id: "pyconc explain ID, or --all for the whole reference".to_owned(),
+            kind: "list",
+            prose,
+            code: Vec::new(),
         }
     }
 
@@ -176,6 +205,7 @@ const fn heading(kind: TopicKind) -> &'static str {
         TopicKind::Cause => "Causes",
         TopicKind::Finding => "Findings",
         TopicKind::Model => "Models",
+        TopicKind::Term => "Terms",
     }
 }
 

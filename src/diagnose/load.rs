@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::model::{Cause, StateId, ThreadId};
-use crate::profile::{Overlap, Profile, ThreadProfile};
+use crate::profile::{Overlaps, Profile, ThreadProfile};
 
 use super::marked::Marked;
 use super::task_load::TaskLoad;
@@ -33,7 +33,7 @@ pub(super) struct Facts {
     /// CPUs that the child processes used, in the mean.
     pub(super) children_cpus: f64,
     /// How far waits overlap.
-    pub(super) overlap: Overlap,
+    pub(super) overlaps: Overlaps,
     /// What the catalogue knows the threads to be at.
     pub(super) marked: Marked,
     /// The largest share of the time at which a loop was blocked by what its own step did, waits
@@ -89,7 +89,7 @@ impl Facts {
                 facts.add_blocks(profile, thread);
             }
         }
-        facts.overlap = profile.overlap;
+        facts.overlaps = profile.overlaps;
         facts.marked = Marked::of(profile);
         facts.tasks = TaskLoad::of(profile, facts.busiest_loop);
         facts

@@ -197,8 +197,8 @@ fn of_facts(load: &Load) -> [OfFacts; 16] {
         ),
         (
             "overlap",
-            ratio(facts.overlap.threads as f64, facts.overlap.samples as f64),
-            facts.overlap.samples as f64,
+            ratio(facts.overlaps.io.threads as f64, facts.overlaps.io.samples as f64),
+            facts.overlaps.io.samples as f64,
             "thread samples waiting for input and output / process samples at which any does",
         ),
         ("tls", marked.tls, samples, "thread samples in TLS handshakes / process samples"),

@@ -209,6 +209,10 @@ fn recommendation(page: &mut Page, recommendation: &Recommendation) -> io::Resul
             page.paragraph(("        if ", Look::Plain), assumes, Look::Plain)?;
         }
     }
+    let started = recommendation.steps.iter().find(|step| step.site.is_none());
+    if let Some(command) = started.and_then(|step| step.after.as_deref()) {
+        page.command("  start it as ", command)?;
+    }
     let rewritten = recommendation
         .steps
         .iter()

@@ -32,7 +32,7 @@ impl Profile {
         for lane in &block.lanes {
             self.count_lane(lane, &times, &ends);
         }
-        self.overlap.add(&self.tables, block);
+        self.overlaps.add(&self.tables, block);
         self.follow_shutdowns(block, &times);
         self.end = block.end.or(self.end);
         if let Some(surroundings) = &block.surroundings {

@@ -11,7 +11,7 @@ use crate::model::{
 
 use super::loop_profile::{LoopProfile, OpenStep};
 use super::meta::{Meta, Quality, Usage};
-use super::overlap::Overlap;
+use super::overlap::Overlaps;
 use super::shutdowns::Shutdowns;
 use super::spans::{Spans, StateKind};
 use super::task_profile::TaskProfile;
@@ -30,7 +30,7 @@ pub struct Profile {
     /// The kind of each state, by [`StateId`].
     pub(super) kinds: Vec<StateKind>,
     /// How far waits of threads overlap.
-    pub overlap: Overlap,
+    pub overlaps: Overlaps,
     /// How sampling went.
     pub quality: Quality,
     /// What the target used.

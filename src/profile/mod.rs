@@ -28,7 +28,7 @@ pub use self::builder::BlockBuilder;
 pub use self::check::AbsorbError;
 pub use self::loop_profile::{Episode, LoopProfile, OpenStep, ShortSteps};
 pub use self::meta::{Meta, Quality, Usage};
-pub use self::overlap::Overlap;
+pub use self::overlap::{Overlap, Overlaps};
 pub use self::reader::{Recording, RecordingError, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};
 pub use self::shutdowns::Shutdown;

@@ -4,7 +4,7 @@ use crate::model::{Cause, Tables};
 
 use super::block::Block;
 
-/// How far waits for input and output overlap.
+/// How far waits of one kind overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overlap {
     /// Samples of the process at which at least one Python thread waited.
@@ -13,12 +13,28 @@ pub struct Overlap {
     pub threads: u64,
 }
 
-/// What answers a program waits for.
-const WAITS: [Cause; 4] = [Cause::Network, Cause::Disk, Cause::Pipe, Cause::Child];
+/// The overlaps of the kinds that are told apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overlaps {
+    /// Waits for input and output.
+    pub io: Overlap,
+    /// Waits for the GIL.
+    pub gil: Overlap,
+}
 
-impl Overlap {
+/// What answers a program waits for.
+const IO: [Cause; 4] = [Cause::Network, Cause::Disk, Cause::Pipe, Cause::Child];
+
+impl Overlaps {
     /// Counts a checked block, whose entries `tables` has.
     pub(super) fn add(&mut self, tables: &Tables, block: &Block) {
+        self.io.add(tables, block, &IO);
+        self.gil.add(tables, block, &[Cause::Gil]);
+    }
+}
+
+impl Overlap {
+    fn add(&mut self, tables: &Tables, block: &Block, causes: &[Cause]) {
         // Where runs begin and end, so that it costs by the run and not by the sample.
         let mut changes = vec![0i64; block.intervals.len() + 1];
         for lane in &block.lanes {
@@ -29,7 +45,7 @@ impl Overlap {
             for run in &lane.runs {
                 let end = start + run.samples as usize;
                 let state = run.state.and_then(|state| tables.states.get(state));
-                if state.is_some_and(|state| WAITS.contains(&state.cause)) {
+                if state.is_some_and(|state| causes.contains(&state.cause)) {
                     for (at, change) in [(start, 1), (end, -1)] {
                         if let Some(place) = changes.get_mut(at) {
                             *place += change;
@@ -72,7 +88,7 @@ mod tests {
                     trace.cut();
                 }
             }
-            assert_eq!(trace.finish().0.overlap, expected);
+            assert_eq!(trace.finish().0.overlaps.io, expected);
         }
     }
 }

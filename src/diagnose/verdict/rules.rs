@@ -41,7 +41,10 @@ pub(super) fn gil_bound(load: &Load) -> f64 {
         return 0.0;
     }
     let waiters = ramp(load.mean(Cause::Gil), 0.2, 0.8);
-    waiters.min(ramp(load.facts.held, 0.5, 0.9)) * (1.0 - ramp(load.starvation(), 0.5, 0.8))
+    // While it is handed over nobody has it, and still it is not free for those who wait.
+    let wanted = ratio(load.facts.overlaps.gil.samples as f64, load.totals.samples);
+    waiters.min(ramp(load.facts.held.max(wanted), 0.5, 0.9))
+        * (1.0 - ramp(load.starvation(), 0.5, 0.8))
 }
 
 /// Of a program that mostly waits, threads that lack a CPU now and then are not what holds it back,
