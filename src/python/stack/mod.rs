@@ -45,8 +45,8 @@ const PATIENCE: u32 = 6;
 const LESSONS: u32 = 8;
 /// How many holders are remembered.
 const MOST_HOLDERS: usize = 4;
-/// Frames this far from the innermost one, in bytes, are read twice: nearly always all of them.
-const TWICE_WITHIN: u64 = 4096;
+/// So many bytes of the innermost frames are read twice: nearly always all of them.
+const TWICE_BYTES: usize = 4096;
 /// How many frames far from each other are read twice, each a span.
 const TWICE_SPANS: usize = 6;
 /// Where frames lie on the heap, all are read twice if they lie in so few bytes.
@@ -338,15 +338,16 @@ impl StackReader {
         }
         let outer = self.agreed.get(MOVING.min(frames.len())..).unwrap_or_default();
         let witnessed = !outer.is_empty() || frames.len() <= MOVING;
-        if !witnessed || outer.contains(&false) {
-            return Agreement::None;
-        }
-        if self.agreed.contains(&false) {
-            return Agreement::Outer;
-        }
+        let agreement = match witnessed && !outer.contains(&false) {
+            true if self.agreed.contains(&false) => Agreement::Outer,
+            true => Agreement::Whole,
+            false => Agreement::None,
+        };
         // What lies further out than what is read twice stays as it is as long as that does.
-        self.agreed.resize(frames.len(), true);
-        Agreement::Whole
+        if self.agreed.ends_with(&[true; MOVING]) || agreement != Agreement::None {
+            self.agreed.resize(frames.len(), true);
+        }
+        agreement
     }
 
     /// Where the first reading of the `len` bytes at `address` lies in the buffer.
@@ -366,11 +367,10 @@ impl StackReader {
             self.twice.extend(self.regions.spans().map(|span| (span, 0)));
             return;
         }
-        let innermost = frames.first().map_or(0, |frame| frame.address.0);
         for (index, frame) in frames.iter().enumerate() {
             let start = frame.address.0;
-            let far = innermost.abs_diff(start) > TWICE_WITHIN && index > MOVING;
-            if far || self.twice.len() > TWICE_SPANS {
+            let enough = self.twice.iter().map(|(span, _)| span.len).sum::<usize>() > TWICE_BYTES;
+            if (enough && index > MOVING) || self.twice.len() > TWICE_SPANS {
                 break;
             }
             let margin = if index == 0 { TWICE_MARGIN } else { 0 };
