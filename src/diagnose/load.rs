@@ -110,7 +110,10 @@ impl Facts {
                 self.longest_block = self.longest_block.max(length);
             }
         }
-        let waits = thread.event_loop.as_ref().map_or(0, |it| it.short_waits(&profile.tables));
+        let waits = thread
+            .event_loop
+            .as_ref()
+            .map_or(0, |it| it.short_blocks(&profile.tables, profile.meta.threshold));
         let briefly = ratio(waits as f64, profile.quality.samples as f64);
         let blocked = ratio(blocked, profile.quality.elapsed.seconds()) + briefly;
         if blocked > self.blocked {
@@ -252,7 +255,9 @@ impl Load {
     pub(super) fn without_work(&self) -> bool {
         let network = self.mean(Cause::Network);
         let asks = network > 0.0 && self.facts.marked.asking >= 0.5 * network;
-        self.cpus_used() < 0.005 && self.on_cpu() < 0.005 && !asks
+        // A child that is waited for is no message.
+        let waits_for_child = self.mean(Cause::Child) >= 0.5 * self.waiting_outside();
+        self.cpus_used() < 0.005 && self.on_cpu() < 0.005 && !asks && !waits_for_child
     }
 
     /// CPUs used, by the kernel's accounts.

@@ -124,7 +124,7 @@ fn measures(
     let short = event_loop.short.values();
     let short: f64 = short.map(|steps| steps.lengths.seconds()).sum();
     let squares = squares + short * ratio(elapsed, samples);
-    let brief_waits = event_loop.short_waits(&profile.tables);
+    let brief_waits = event_loop.short_blocks(&profile.tables, profile.meta.threshold);
     let mut longest: Vec<&Episode> = event_loop.episodes.iter().collect();
     longest.sort_by_key(|episode| Reverse(episode.step.length()));
     longest.truncate(MOST_EPISODES);

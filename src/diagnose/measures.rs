@@ -242,7 +242,7 @@ fn of_facts(load: &Load) -> [OfFacts; 16] {
             "loop_briefly_blocked",
             facts.briefly_blocked,
             elapsed,
-            "seconds in shorter steps that wait / seconds",
+            "seconds in shorter steps that wait, or compute for half the threshold / seconds",
         ),
         (
             "task_answers",

@@ -64,10 +64,19 @@ pub(super) fn phases(profile: &Profile, whole: &Load) -> Vec<Phase> {
     let elapsed = profile.quality.elapsed.seconds();
     let mut parts = divide(&sums);
     join_a_scrap(&mut parts, elapsed / each / stride as f64);
+    let load_of =
+        |&(from, to): &(usize, usize)| whole.with(added(sums.get(from..to).unwrap_or_default()));
+    // Parts that differ in how much they do and not in what are one.
+    parts.dedup_by(|later, part| {
+        let same = workload_of(&load_of(later)) == workload_of(&load_of(part));
+        if same {
+            part.1 = later.1;
+        }
+        same
+    });
     let count = parts.len();
     let told = parts.into_iter().enumerate().map(|(index, (from, to))| {
-        let totals = added(sums.get(from..to).unwrap_or_default());
-        let load = whole.with(totals);
+        let load = load_of(&(from, to));
         let start = (from * stride) as f64 * each;
         let end = ((to * stride) as f64 * each).min(elapsed);
         let threads = Cause::ALL.iter().map(|&cause| (cause.name(), rounded(load.mean(cause))));

@@ -1,5 +1,6 @@
 //! What the tasks of asyncio wait for while their loop has nothing to do.
 
+use crate::model::{DescriptorKind, SocketRole};
 use crate::profile::{Profile, TaskWait};
 
 use super::words::{ramp, ratio};
@@ -51,7 +52,16 @@ impl TaskLoad {
             && !comes_and_goes(profile);
         let mean = ratio(tasks.waits.tasks(TaskWait::Answer), tasks.looks as f64);
         let serves_nobody = share(TaskWait::Request) == 0.0 && !comes_and_goes(profile);
-        let uncertain = if ticks { 0.0 } else { serves };
+        let told = [TaskWait::Unknown, TaskWait::Pause, TaskWait::Job].map(share);
+        let uncertain = if ticks {
+            0.0
+        } else if certain == 0.0 && told.iter().all(|share| *share == 0.0) {
+            // Of what no look saw there may still be so much ("rule of three"), but not where there is
+            // nobody who could answer.
+            if asks_somebody(profile) { serves.min(3.0 / tasks.looks as f64) } else { 0.0 }
+        } else {
+            serves
+        };
         Self {
             looks: tasks.looks,
             answers: Some(answers),
@@ -60,6 +70,19 @@ impl TaskLoad {
             weight: certain.max(uncertain),
         }
     }
+}
+
+/// Whether the process was seen to have a connection that it has opened.
+fn asks_somebody(profile: &Profile) -> bool {
+    let opened = |kind: &DescriptorKind| match kind {
+        DescriptorKind::Socket { role, .. } => {
+            *role != SocketRole::Listener && *role != SocketRole::Server
+        }
+        DescriptorKind::UnixSocket { listener, .. } => !listener,
+        _ => false,
+    };
+    !profile.tasks.connections.is_empty()
+        || profile.tables.descriptors.since(0).any(|descriptor| opened(&descriptor.kind))
 }
 
 /// Whether tasks come and go, as those do that serve requests.

@@ -15,8 +15,12 @@ pub struct Surroundings {
     pub throttled: Option<Nanos>,
     /// Its children and theirs, those that used most CPU time first.
     pub children: Vec<ChildProcess>,
+    /// Whether they are others than those that it had when the recording began.
+    pub children_change: bool,
     /// CPU time that children used during the recording, those that ended among them.
     pub children_cpu: Nanos,
+    /// Bytes that it wrote to files, pipes and sockets during the recording, and by how many calls.
+    pub written: Option<(u64, u64)>,
     /// What was seen of some of its workers, which were sampled beside it.
     pub workers: WorkerSight,
     /// The extension modules that it has loaded from installed packages.
@@ -90,6 +94,14 @@ impl Surroundings {
     pub fn source(&self, file: &str, line: u32) -> Option<&str> {
         let known = self.sources.iter().find(|it| it.line == line && &*it.file == file);
         known.map(|known| &*known.text)
+    }
+
+    /// How many bytes it wrote at a time, on average.
+    #[must_use]
+    pub fn mean_write(&self) -> Option<f64> {
+        self.written
+            .filter(|(_, calls)| *calls > 0)
+            .map(|(bytes, calls)| bytes as f64 / calls as f64)
     }
 
     /// The process behind an address.

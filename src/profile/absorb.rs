@@ -279,7 +279,7 @@ mod tests {
         let short = &event_loop.short[&StateId(1)];
         assert_eq!((short.count, short.samples, short.longest), (1, 9, Nanos(85_000_000)));
         assert_eq!(short.mean_length(), Nanos(85_000_000));
-        assert_eq!(event_loop.short_waits(&profile.tables), 9);
+        assert_eq!(event_loop.short_blocks(&profile.tables, profile.meta.threshold), 9);
         assert!(profile.threads[1].event_loop.is_none());
     }
 

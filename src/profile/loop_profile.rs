@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Kept, LoopKind, Nanos, StateId, StepTask, Tables};
+use crate::model::{Cause, Kept, LoopKind, Nanos, StateId, StepTask, Tables};
 
 use super::block::StepEnd;
 use super::step_lengths::StepLengths;
@@ -41,16 +41,33 @@ pub struct ShortSteps {
 }
 
 impl LoopProfile {
-    /// The samples of shorter steps that mostly wait, though the loop could serve others meanwhile.
+    /// The samples of shorter steps that keep others waiting for no good reason: those that wait,
+    /// though the loop could serve others meanwhile, and those that compute for half the threshold.
     #[must_use]
-    pub fn short_waits(&self, tables: &Tables) -> u64 {
-        let waits = |id| tables.states.get(id).is_some_and(|state| state.cause.is_wait());
-        let short = self.short.iter().filter(|&(&state, _)| waits(state));
+    pub fn short_blocks(&self, tables: &Tables, threshold: Nanos) -> u64 {
+        let blocks = |id, steps: &ShortSteps| {
+            tables
+                .states
+                .get(id)
+                .is_some_and(|state| steps.block(state.cause, Nanos(threshold.0 / 2)))
+        };
+        let short = self.short.iter().filter(|&(&state, steps)| blocks(state, steps));
         short.map(|(_, steps)| steps.samples).sum()
     }
 }
 
 impl ShortSteps {
+    /// Whether these steps keep others waiting for no good reason, spent as they are with a cause: those
+    /// that compute do if they take at least so `long`.
+    #[must_use]
+    pub const fn block(&self, cause: Cause, long: Nanos) -> bool {
+        match cause {
+            Cause::Python | Cause::Native => self.mean_length().0 >= long.0,
+            // What others make of a step is found elsewhere.
+            _ => cause.is_wait(),
+        }
+    }
+
     /// Adds a step that so many samples saw.
     pub fn add(&mut self, step: StepEnd, length: Nanos, samples: u64) {
         self.count += 1;

@@ -20,7 +20,7 @@ use super::meta::Meta;
 /// The first bytes of a recording.
 pub(super) const MAGIC: &[u8; 7] = b"PYCONC\0";
 /// The format that is written.
-pub(super) const VERSION: u8 = 6;
+pub(super) const VERSION: u8 = 7;
 /// The most bytes of a payload.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 /// The most bytes that a payload may decompress to.

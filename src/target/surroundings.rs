@@ -22,6 +22,8 @@ pub struct FamilyAccounts {
     /// CPU time of the children that have ended and were waited for.
     reaped: Nanos,
     throttled: Option<Nanos>,
+    /// Bytes that it wrote, and by how many calls.
+    written: Option<(u64, u64)>,
 }
 
 impl FamilyAccounts {
@@ -33,6 +35,7 @@ impl FamilyAccounts {
             children: process.children().into_iter().filter_map(time).collect(),
             reaped: process.stat().map_or(Nanos(0), |stat| stat.reaped_time()),
             throttled: process.file("cgroup").ok().and_then(quota::throttled),
+            written: process.written(),
         }
     }
 }
@@ -70,11 +73,26 @@ impl Process {
         Some(Surroundings {
             available: available.into_iter().chain(free).min(),
             throttled: throttled.zip(before.throttled).map(|(now, then)| now.since(then)),
+            children_change: self.children().into_iter().collect::<BTreeSet<_>>()
+                != before.children.keys().copied().collect(),
             children,
             children_cpu,
+            written: self.written().zip(before.written).map(|((bytes, calls), (then, before))| {
+                (bytes.saturating_sub(then), calls.saturating_sub(before))
+            }),
             extensions: self.extensions(),
             ..Surroundings::default()
         })
+    }
+
+    /// The bytes that it has written, and by how many calls, from `/proc/PID/io`.
+    fn written(&self) -> Option<(u64, u64)> {
+        let text = std::io::read_to_string(self.file("io").ok()?).ok()?;
+        let number = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().parse().ok()
+        };
+        Some((number("wchar:")?, number("syscw:")?))
     }
 
     /// The extension modules that it has loaded from installed packages.

@@ -21,8 +21,9 @@ const ID: &str = "blocked-event-loop";
 /// How many tasks are named.
 const NAMED: usize = 5;
 
-/// From which part of the threshold on a step that computes is long enough for others to notice.
-const NOTICEABLE: f64 = 0.25;
+/// From which part of the threshold on a step that computes is long enough for others to notice: one by
+/// so much.
+const NOTICEABLE: u64 = 4;
 
 /// What tells one way of blocking a loop from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,7 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
 }
 
 fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
+    let noticeable = Nanos(case.profile.meta.threshold.0 / NOTICEABLE);
     let selectors = selector_stacks(case.tables(), thread);
     let mut keys: HashMap<StateId, Option<Key>> = HashMap::new();
     let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
@@ -76,7 +78,7 @@ fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
     }
     for (&state, steps) in thread.event_loop.iter().flat_map(|event_loop| &event_loop.short) {
         let key = keys.entry(state).or_insert_with(|| key_of(case, &selectors, state));
-        if let Some(key) = key.filter(|key| is_noticeable(case, key.cause, steps)) {
+        if let Some(key) = key.filter(|key| steps.block(key.cause, noticeable)) {
             groups.entry(key).or_default().add_short(case, state, steps);
         }
     }
@@ -85,18 +87,6 @@ fn find_in(case: &Case, id: ThreadId, thread: &ThreadProfile) -> Vec<Finding> {
     // Short steps are an event loop's daily bread; they have to add up before they are news.
     let told = found.filter(|(severity, _, group)| group.long > 0 || *severity < Severity::Info);
     told.map(|(severity, key, group)| finding(case, severity, (id, key), &group)).collect()
-}
-
-/// Whether steps below the threshold keep others waiting for no good reason.
-fn is_noticeable(case: &Case, cause: Cause, steps: &ShortSteps) -> bool {
-    match cause {
-        Cause::Python | Cause::Native => {
-            let threshold = case.profile.meta.threshold.seconds();
-            steps.mean_length().seconds() >= NOTICEABLE * threshold
-        }
-        // What others make of a step is found elsewhere.
-        _ => cause.is_wait(),
-    }
 }
 
 impl Group {

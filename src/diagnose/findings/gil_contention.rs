@@ -38,7 +38,11 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
     vec![Finding {
         id: ID,
         name: "threads queue for the GIL".to_owned(),
-        severity: if bound {
+        severity: if case.load.facts.marked.ipc_of_work() >= MOSTLY_MESSAGES
+            || load.cpus_used() < LITTLE
+        {
+            Severity::Info
+        } else if bound {
             Severity::Error
         } else if holds(Workload::NativeParallel, load) || holds(Workload::CpuStarved, load) {
             // A holder without a CPU keeps others waiting for long, and so do many at work.
@@ -61,12 +65,27 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             ("holders", named_holders(case, &holders)),
             ("waiters", named_waiters(case)),
         ]),
-        advice: "Only one thread at a time runs Python. Move the work of the function above to \
-                 processes (concurrent.futures.ProcessPoolExecutor), or use a free-threaded \
-                 build; more threads make it slower."
-            .to_owned(),
+        advice: if case.load.facts.marked.ipc_of_work() >= MOSTLY_MESSAGES {
+            MESSAGES
+        } else {
+            ADVICE
+        }
+        .to_owned(),
     }]
 }
+
+/// From which share of the work on it is the pool's machinery that queues.
+const MOSTLY_MESSAGES: f64 = 0.4;
+/// Of a process that uses less of a CPU, a queue for the GIL costs next to nothing.
+const LITTLE: f64 = 0.25;
+
+const MESSAGES: &str = "Most of what these threads compute is messages to and from the processes of a \
+    pool, which threads of this process pack and unpack by turns: fewer messages, or smaller ones, \
+    shorten the queue.";
+
+const ADVICE: &str = "Only one thread at a time runs Python. Move the work of the function above to \
+    processes (concurrent.futures.ProcessPoolExecutor), or use a free-threaded build; more threads \
+    make it slower.";
 
 /// The functions that computed with the GIL, with their share of the samples at which one did.
 fn named_holders(case: &Case, holders: &[((String, String), u64)]) -> Value {

@@ -1,10 +1,11 @@
 //! `blocking-while-holding-gil`: C code waits in the kernel and keeps the GIL meanwhile.
 
+use crate::diagnose::site::lines;
 use crate::diagnose::words::rounded;
 use crate::model::Cause;
 use crate::model::note::HOLDS_GIL;
 
-use super::{Case, Finding, Severity, evidence, heaviest, total};
+use super::{Case, Finding, Row, Severity, evidence, heaviest, total};
 
 const ID: &str = "blocking-while-holding-gil";
 
@@ -13,7 +14,13 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
         return Vec::new();
     }
     let waiters = case.load.mean(Cause::Gil);
-    let groups = case.by_site(|row| case.tables().note(row.state) == Some(HOLDS_GIL));
+    // A module that is imported reads files with the GIL held: that is how it is, and once only.
+    let imports = |row: &Row| {
+        lines(case.tables(), row.state.stack)
+            .any(|line| line.function.module.starts_with("importlib._bootstrap"))
+    };
+    let holds = |row: &Row| case.tables().note(row.state) == Some(HOLDS_GIL) && !imports(row);
+    let groups = case.by_site(holds);
     let groups = groups.into_iter().map(|(site, rows)| (site, total(&rows), rows));
     let material = groups.filter(|&(_, count, _)| count >= 3 && case.share(count) >= 0.01);
     let findings = material.map(|(site, count, rows)| {

@@ -33,13 +33,16 @@ fn by_tasks(case: &Case) -> Option<Finding> {
     if !load.facts.tasks.alone || tasks.looks < FEWEST_LOOKS || load.cpus_used() < LEAST_WORK {
         return None;
     }
-    let for_peers = tasks.groups.iter().filter(|(group, _)| {
-        group.state == TaskState::Waiting
-            && matches!(
-                group.awaits,
-                Some(AwaitKind::Stream | AwaitKind::Socket | AwaitKind::Future | AwaitKind::Other)
-            )
-    });
+    // Clients wait in many ways: for a stream, for an event that their protocol sets.
+    let waiting = || tasks.groups.iter().filter(|(group, _)| group.state == TaskState::Waiting);
+    let is_lock = |kind| matches!(kind, Some(AwaitKind::Lock | AwaitKind::Semaphore));
+    let queue: u64 =
+        waiting().filter(|(group, _)| is_lock(group.awaits)).map(|(_, it)| it.tasks).sum();
+    // One at a time because the others wait for a lock: that is another finding.
+    if 2 * queue >= tasks.looks {
+        return None;
+    }
+    let for_peers = waiting().filter(|(group, _)| group.awaits != Some(AwaitKind::Sleep));
     let (group, profile) = for_peers.max_by_key(|(group, it)| (it.tasks, **group))?;
     let share = ratio(tasks.waits.looks(TaskWait::Answer) as f64, tasks.looks as f64);
     let named = tasks.waits.peers().into_iter().take(NAMED);

@@ -87,6 +87,13 @@ pub(super) fn cpu_bound(situation: &Situation) -> Choice {
         return Choice::keep("Threads compute at the same time already: there is no GIL in force.")
             .not(Model::Processes, "Threads do the same here without copying.");
     }
+    if cpus >= 1.5 && load.cpus_used() >= 0.75 * cpus {
+        return Choice::keep(format!(
+            "It uses {:.1} of {cpus:.1} CPUs: what it computes is divided among them already.",
+            load.cpus_used()
+        ))
+        .not(Model::Processes, "There is no CPU left for more of them.");
+    }
     let children = load.facts.children_cpus;
     if children + load.cpus_used() >= 0.75 * cpus && children >= 0.3 {
         return Choice::keep(format!(

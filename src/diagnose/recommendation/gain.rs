@@ -30,7 +30,7 @@ impl Metric {
     const fn unit(self) -> &'static str {
         match self {
             Self::Throughput => "times the throughput",
-            Self::Delay => "seconds less delay for other tasks of the loop, on average",
+            Self::Delay => "seconds less delay of each turn of the loop, on average",
             Self::InFlight => "times fewer operations in flight at once",
             Self::Shutdown => "seconds less until it has ended",
             Self::Working => "threads or tasks more that go on",
@@ -167,6 +167,43 @@ impl Gain {
             .assuming("the lock guards data, and not the waits that happen under it")
     }
 
+    /// By not holding a lock of asyncio's while waiting: all that wait for it could wait at once.
+    pub(super) fn of_smaller_async_blocks(waiters: f64, load: &Load) -> Self {
+        let tasks = 1.0 + waiters;
+        Self::of_waits_at_once(1.0, tasks, load)
+            .assuming("the lock guards data, and not the waits that happen under it")
+    }
+
+    /// By so many times the workers that wait at once.
+    pub(super) fn of_more_waiters(workers: f64, load: &Load) -> Self {
+        Self::of_waits_at_once(workers, workers * IN_FLIGHT, load)
+            .assuming("the other end answers so many at a time as fast as it does today")
+    }
+
+    /// Little's law: `then` waits at once in the place of `today`, as far as one CPU allows.
+    fn of_waits_at_once(today: f64, then: f64, load: &Load) -> Self {
+        let busy = load.on_cpu();
+        let most = if busy > 0.0 { 1.0 / busy } else { f64::INFINITY };
+        let times = (then / today).min(most).max(1.0);
+        let arithmetic = format!(
+            "Little: {then:.1} waits at once instead of {today:.1}, at most 1 / {busy:.3} (the CPUs used today)"
+        );
+        Self::of(Metric::Throughput, ((0.55 * times).max(1.0), 1.05 * times.max(1.0)), arithmetic)
+    }
+
+    /// By children that run at once, as far as there are CPUs for what they compute.
+    pub(super) fn of_children_at_once(load: &Load) -> Self {
+        let used = load.facts.children_cpus;
+        let cpus = load.facts.usable_cpus;
+        let most = if used > 0.0 { cpus / used } else { f64::INFINITY };
+        let times = IN_FLIGHT.min(most).max(1.0);
+        let arithmetic = format!(
+            "{IN_FLIGHT:.0} children at once instead of 1, at most {cpus:.1} CPUs / {used:.2} that one uses"
+        );
+        Self::of(Metric::Throughput, ((0.55 * times).max(1.0), 1.05 * times.max(1.0)), arithmetic)
+            .assuming("the children do not need each other's results")
+    }
+
     /// By getting the CPUs within reach.
     pub(super) fn of_more_cpu(load: &Load) -> Self {
         let times = ratio(1.0, 1.0 - load.starvation());
@@ -174,12 +211,20 @@ impl Gain {
         Self::throughput(times, 0.4, arithmetic)
     }
 
-    /// By an event loop that is no longer blocked: `mean` is how late a callback is today.
-    pub(super) fn of_latency(mean: f64) -> Self {
+    /// By an event loop that is no longer blocked: `step` is how late a callback is today for the
+    /// step that the loop is in, and `queue` for those that are ready before it.
+    pub(super) fn of_latency(step: f64, queue: f64) -> Self {
+        let mean = step + queue;
+        let ahead = if queue > 0.0 {
+            format!("; the steps that are ready before it take {queue:.4} s more")
+        } else {
+            String::new()
+        };
         let arithmetic = format!(
-            "the sum of the squares of the steps' lengths, by twice the time, is {mean:.4} s"
+            "the sum of the squares of the steps' lengths, by twice the time, is {step:.4} s{ahead}"
         );
         Self::of(Metric::Delay, (0.7 * mean, 1.2 * mean), arithmetic)
+            .assuming("a task waits for one turn; a request that takes several, or that queues behind others, gains more")
     }
 
     /// By a bound on how many operations are under way at once.

@@ -21,6 +21,8 @@ pub enum Model {
     Subinterpreters,
     /// Larger pieces of work for each message to a pool's processes.
     LargerChunks,
+    /// Less data in the messages to a pool's processes.
+    SmallerMessages,
     /// Code outside the interpreter: C, Rust, a numeric library.
     Native,
     /// Take the call off the event loop, into an executor.
@@ -41,7 +43,7 @@ pub enum Model {
 
 impl Model {
     /// All models.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Keep,
         Self::Asyncio,
         Self::Threads,
@@ -53,6 +55,7 @@ impl Model {
         Self::FreeThreaded,
         Self::Subinterpreters,
         Self::LargerChunks,
+        Self::SmallerMessages,
         Self::BoundFanOut,
         Self::FixDeadlock,
         Self::CloseOnShutdown,
@@ -70,6 +73,7 @@ impl Model {
             Self::FreeThreaded => "free-threaded",
             Self::Subinterpreters => "subinterpreters",
             Self::LargerChunks => "larger-chunks",
+            Self::SmallerMessages => "smaller-messages",
             Self::BoundFanOut => "bound-fan-out",
             Self::FixDeadlock => "fix-deadlock",
             Self::CloseOnShutdown => "close-on-shutdown",
@@ -92,6 +96,7 @@ impl Model {
             Self::FreeThreaded => "run the threads on a free-threaded build of Python",
             Self::Subinterpreters => "compute in several interpreters of one process",
             Self::LargerChunks => "send more work to the pool with each message",
+            Self::SmallerMessages => "send less data to the pool and back",
             Self::BoundFanOut => "bound how many operations are under way at once",
             Self::FixDeadlock => "take the locks in one order",
             Self::CloseOnShutdown => "tell tasks and threads to end, and wait for them",
@@ -112,6 +117,9 @@ impl Model {
             Self::FreeThreaded => "Run it on a free-threaded build.",
             Self::Subinterpreters => "Let interpreters of one process compute the pieces.",
             Self::LargerChunks => "Send many items with each message.",
+            Self::SmallerMessages => {
+                "Send names instead of data, and let the workers load what they need."
+            }
             Self::OffloadToExecutor => "Take the call off the loop.",
             Self::ReduceLockScope => {
                 "Hold the lock for what it guards, and not for the waits around it."
@@ -156,6 +164,10 @@ impl Model {
             Self::LargerChunks => &[
                 "The last pieces end later: with few of them a worker may be without work at the end.",
                 "A failed piece loses more work.",
+            ],
+            Self::SmallerMessages => &[
+                "Workers that load their own data read it once each; what they share has to be in a file, a database or shared memory.",
+                "Data in shared memory has to be freed by somebody.",
             ],
             Self::BoundFanOut => &[
                 "What is over the bound waits here and not at the other end.",
@@ -216,6 +228,10 @@ impl Model {
             Self::LargerChunks => &[
                 "Choose the chunk so that it takes 10 ms or more in the worker.",
                 "Measure the share of pickling again after the change.",
+            ],
+            Self::SmallerMessages => &[
+                "Compare with the same work done in this process: where a piece is cheaper than its message, that is faster.",
+                "multiprocessing.shared_memory or a memory-mapped file for arrays; an initializer for what never changes.",
             ],
             Self::BoundFanOut => &[
                 "Give every wait a timeout, so that one that hangs does not keep its permit for ever.",

@@ -6,6 +6,8 @@ use crate::diagnose::load::Load;
 use crate::diagnose::words::{percent, seconds};
 use crate::model::Cause;
 
+use serde_json::Value;
+
 use super::choice::{Choice, Situation};
 use super::gain::{BOUND, Gain};
 use super::model::Model;
@@ -64,6 +66,54 @@ fn meanwhile(finding: &Finding) -> Option<(String, f64)> {
     shares.max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
+/// Tasks that queue for a lock of asyncio's which one of them holds while it waits.
+pub(super) fn async_lock(situation: &Situation) -> Option<Choice> {
+    let finding = situation.serious("async-lock-contention")?;
+    let waiters = finding.evidence.get("mean_waiters").and_then(Value::as_f64)?;
+    let choice = Choice::new(
+        Model::ReduceLockScope,
+        Some(Gain::of_smaller_async_blocks(waiters, situation.load)),
+        format!(
+            "On average {waiters:.1} tasks wait for a lock that one of them holds while it waits itself: \
+             they ask one after the other."
+        ),
+    );
+    Some(
+        choice
+            .not(Model::Asyncio, "It has tasks enough: more of them would wait for the same lock.")
+            .not(Model::Threads, "Threads would wait for a lock in the same way.")
+            .not(Model::Processes, "There is next to nothing to compute; waiting needs no CPU.")
+            .about("async-lock-contention"),
+    )
+}
+
+/// An executor whose few workers all wait for what is outside while jobs queue for them.
+pub(super) fn small_executor(situation: &Situation) -> Option<Choice> {
+    let full = |id| situation.finding(id).filter(|it: &&Finding| it.share >= 0.5);
+    let finding = full("executor-saturated").or_else(|| full("executor-starved"))?;
+    let number = |key: &str| finding.evidence.get(key).and_then(Value::as_f64);
+    let (workers, waiting) = (number("workers")?, situation.load.waiting_outside());
+    // What they do besides is another matter.
+    if waiting < 0.6 * workers || number("mean_queued")? < 1.0 {
+        return None;
+    }
+    let choice = Choice::new(
+        Model::Threads,
+        Some(Gain::of_more_waiters(workers, situation.load)),
+        format!(
+            "The {workers:.0} workers of its executor all wait, {waiting:.1} of them for the other end, and \
+             jobs queue for them: more workers (max_workers) let more of these waits overlap."
+        ),
+    );
+    Some(
+        choice
+            .and("As long as the other end keeps its response time; raise it step by step.")
+            .not(Model::Processes, "There is next to nothing to compute; waiting needs no CPU.")
+            .not(Model::Asyncio, "Tasks wait for less memory than threads, but the library has to be an asynchronous one.")
+            .about(finding.id),
+    )
+}
+
 /// A fan-out without a bound.
 pub(super) fn fan_out(situation: &Situation) -> Option<Choice> {
     let finding = situation.serious("unbounded-fan-out")?;
@@ -89,8 +139,11 @@ pub(super) fn crumbs(situation: &Situation) -> Option<Choice> {
     let load = situation.load;
     let pools = situation.profile.surroundings.children.iter().any(|child| child.same_program);
     let share = load.facts.marked.ipc_of_work();
-    if !pools || share < 0.4 || load.facts.marked.ipc < 0.2 {
+    if !pools || share < 0.4 || load.facts.marked.ipc < 0.2 || load.on_cpu() < 0.4 {
         return None;
+    }
+    if let Some(size) = situation.profile.surroundings.mean_write().filter(|size| *size >= LARGE) {
+        return Some(large_messages(size, share));
     }
     let choice = Choice::new(
         Model::LargerChunks,
@@ -106,6 +159,29 @@ pub(super) fn crumbs(situation: &Situation) -> Option<Choice> {
             .not(Model::Processes, "More of them would be sent crumbs faster than these can be packed.")
             .not(Model::Threads, "Threads need no messages, but what they compute in Python takes turns at the GIL."),
     )
+}
+
+/// From which mean size on, in bytes, messages are no crumbs.
+const LARGE: f64 = 8192.0;
+
+/// A pool of processes whose messages are large.
+fn large_messages(size: f64, share: f64) -> Choice {
+    Choice::new(
+        Model::SmallerMessages,
+        None,
+        format!(
+            "{} of what this process computes is packing, sending and unpacking what its pool's processes \
+             get and give back.",
+            percent(share)
+        ),
+    )
+    .and(format!(
+        "It writes {:.0} KiB at a time: the data are large, and larger chunks would not make them less.",
+        size / 1024.0
+    ))
+    .not(Model::LargerChunks, "What costs is the data themselves, and not their number of messages.")
+    .not(Model::Processes, "More of them would have to be sent the same data.")
+    .not(Model::Threads, "Threads need no messages, but what they compute in Python takes turns at the GIL.")
 }
 
 /// What is worth doing where the model is to be kept.

@@ -118,10 +118,12 @@ fn unpicklable(situation: &Situation) -> Option<String> {
         all += row.samples;
         // What is sent is the outermost of the program's own functions that the thread runs.
         let sent = lines(tables, row.state.stack).filter(|line| line.is_user()).last();
-        let Some(line) = sent.filter(|line| line.function.name.contains("<locals>")) else {
+        let Some(line) = sent else { continue };
+        let name = statement(&line.function.name);
+        if !name.contains("<locals>") {
             continue;
-        };
-        let name = line.function.name.to_string();
+        }
+        let name = name.to_owned();
         match nested.iter_mut().find(|(_, known)| *known == name) {
             Some((samples, _)) => *samples += row.samples,
             None => nested.push((row.samples, name)),
@@ -129,6 +131,18 @@ fn unpicklable(situation: &Situation) -> Option<String> {
     }
     let (samples, name) = nested.into_iter().max()?;
     (samples as f64 >= HOT * all as f64).then_some(name)
+}
+
+/// The function whose statement a comprehension or generator expression is part of, else the function itself.
+fn statement(name: &str) -> &str {
+    let mut name = name;
+    while let Some(outer) = ["genexpr", "listcomp", "setcomp", "dictcomp"]
+        .iter()
+        .find_map(|inner| name.strip_suffix(&format!(".<locals>.<{inner}>")))
+    {
+        name = outer;
+    }
+    name
 }
 
 fn gibibytes(bytes: f64) -> String {

@@ -1,9 +1,12 @@
 //! What programs want that wait: for peers, files, children, and event loops that wait the wrong way.
 
+use crate::diagnose::findings::Finding;
 use crate::diagnose::load::Load;
 use crate::diagnose::loops::LoopMeasures;
 use crate::diagnose::words::{percent, ratio, seconds};
 use crate::model::Cause;
+
+use serde_json::Value;
 
 use super::choice::{Choice, Situation};
 use super::gain::Gain;
@@ -19,7 +22,10 @@ pub(super) fn blocked_loop(situation: &Situation) -> Choice {
     let worst = situation.loops.iter().max_by(|a, b| blocked(a).total_cmp(&blocked(b)));
     let finding = situation.finding("blocked-event-loop");
     let cause = finding.and_then(|finding| finding.evidence.get("cause")?.as_str());
-    let gain = worst.map(|worst| Gain::of_latency(worst.mean_delay_seconds));
+    let gain = worst.map(|worst| {
+        let late = worst.mean_delay_seconds;
+        Gain::of_latency(late, finding.map_or(0.0, |it| queue_ahead(it, blocked(worst), late)))
+    });
     let numbers = worst.map(|worst| {
         format!(
             "The loop is blocked for {} of the time: a callback waits {} for it on average, and up to {}.",
@@ -67,9 +73,29 @@ pub(super) fn blocked_loop(situation: &Situation) -> Choice {
     numbers.into_iter().fold(choice, Choice::and).about("blocked-event-loop")
 }
 
+/// How long a callback waits on average for the steps that are ready before it, in seconds, on a loop that
+/// is blocked for a share of the time, `late` for the step that it is in.
+///
+/// The queue is that of a single server (Pollaczek and Khinchine), but no longer than it was seen to
+/// be: few programs have an endless supply of requests. A loop that is mostly free has hardly any.
+fn queue_ahead(finding: &Finding, blocked: f64, late: f64) -> f64 {
+    let ready = finding.evidence.get("callbacks_kept_waiting").and_then(Value::as_f64);
+    let ahead = (ready.unwrap_or(0.0) - 1.0).max(0.0);
+    if blocked < 0.5 {
+        return 0.0;
+    }
+    // The step that a random moment finds the loop in is so long, and half of it is left.
+    let step = 2.0 * late / blocked;
+    let open = if blocked < 1.0 { blocked / (1.0 - blocked) } else { f64::INFINITY };
+    step * ahead.min(open)
+}
+
 pub(super) fn io_bound(situation: &Situation) -> Choice {
     let load = situation.load;
     if load.loop_waits() > load.waiting_outside() {
+        if let Some(choice) = trouble::async_lock(situation) {
+            return choice;
+        }
         if let Some(finding) = situation.serious("sequential-io") {
             return Choice::new(
                 Model::Asyncio,
@@ -108,6 +134,9 @@ pub(super) fn io_bound(situation: &Situation) -> Choice {
         .not(Model::Processes, "There is next to nothing to compute; waiting needs no CPU.")
         .not(Model::Threads, "They are what it has; a pool of fixed size bounds them, but each wait takes one.");
     }
+    if let Some(choice) = trouble::small_executor(situation) {
+        return choice;
+    }
     if outside >= 1.5 {
         return Choice::keep(format!("{outside:.1} threads wait at the same time: the waits overlap already."))
             .and("More of them, with a bound, may help as long as the other end keeps its response time.")
@@ -144,6 +173,22 @@ fn other_io(situation: &Situation) -> Choice {
         let choice = Choice::keep(format!(
             "It waits for child processes, which use {used:.1} CPUs: what takes the time is to be found there.",
         ));
+        // Children that come and go one after the other could come several at a time.
+        let one_by_one =
+            (0.5..1.5).contains(&child) && situation.profile.surroundings.children_change;
+        if one_by_one && cpus.is_finite() && used < 0.7 * cpus {
+            return Choice::new(
+                Model::Threads,
+                Some(Gain::of_children_at_once(load)),
+                format!(
+                    "It runs one child process after the other and waits for each; they use {used:.2} CPUs \
+                     of {cpus:.1}. A ThreadPoolExecutor of a few threads, each of which runs a child, lets \
+                     several run at once."
+                ),
+            )
+            .not(Model::Processes, "The children are processes already; whoever waits for them needs no CPU.")
+            .not(Model::Asyncio, "asyncio.create_subprocess_exec does the same, where there is a loop already.");
+        }
         return if cpus.is_finite() && used >= 0.75 * cpus {
             choice.and(format!("They use the {cpus:.1} CPUs that there are."))
         } else {

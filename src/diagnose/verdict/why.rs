@@ -72,7 +72,7 @@ pub(super) fn loop_blocked(load: &Load) -> Vec<String> {
     }
     if facts.briefly_blocked > 0.0 {
         why.push(format!(
-            "Shorter steps that wait, where the loop could have run other tasks, take {} of the time.",
+            "Shorter steps that wait, where the loop could have run other tasks, or compute for half the threshold, take {} of the time.",
             percent(facts.briefly_blocked)
         ));
     }
