@@ -78,7 +78,7 @@ fn asks_somebody(profile: &Profile) -> bool {
         DescriptorKind::Socket { role, .. } => {
             *role != SocketRole::Listener && *role != SocketRole::Server
         }
-        DescriptorKind::UnixSocket { listener, .. } => !listener,
+        DescriptorKind::UnixSocket { path, listener } => !listener && !path.is_empty(),
         _ => false,
     };
     !profile.tasks.connections.is_empty()
