@@ -84,3 +84,36 @@ fn mixtures_are_counted() {
     let text = "main (x.py:1);a0 (<string>:2);leaf_a (x.py:3) 7\nmain (x.py:1);a0 (<string>:2);b1 (x:1) 2\n";
     assert_eq!(count(text), (9.0, 2.0));
 }
+
+/// No more than this share of the stacks may be a part only: the inner one, or without the loop.
+const CUT: f64 = 0.01;
+
+#[test]
+fn a_storm_of_calls_below_coroutines_is_seen_whole() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let recording = folder.path().join("out.pyconc").to_string_lossy().into_owned();
+    let folded = folder.path().join("out.folded").to_string_lossy().into_owned();
+    for python in pythons::all() {
+        let target = Program::start(python, &repository("tests/programs/storm.py"), &[]);
+        let run = pyconc::run(&["record", "-d", "2", "-o", &recording, &target.pid()]);
+        assert_eq!(run.code, Some(exit::OK), "{}", run.stderr);
+        assert_eq!(pyconc::run(&["export", "-o", &folded, &recording]).code, Some(exit::OK));
+        let report = pyconc::json(&["report", "-f", "json", &recording]);
+        let rejected = report["quality"]["rejected_share"].as_f64().expect("a share");
+        let text = fs::read_to_string(&folded).expect("folded stacks");
+        let (mut storm, mut cut) = (0.0, 0.0);
+        for line in text.lines().filter(|line| line.contains("fibonacci")) {
+            let (stack, samples) = line.rsplit_once(' ').expect("a stack and a number");
+            let samples: f64 = samples.parse().expect("a number");
+            storm += samples;
+            let whole = ["<module>", "_run_once", "handler"].iter().all(|it| stack.contains(it));
+            cut += if whole { 0.0 } else { samples };
+        }
+        let version = &python.version;
+        say(&format!("{version:6} {storm} stacks, {cut} cut, {:.2} % rejected", 100.0 * rejected));
+        assert!(storm >= 50.0, "{version}: {storm} stacks");
+        assert!(cut <= CUT * storm, "{version}: {cut} of {storm} are cut");
+        assert!(rejected <= REJECTED, "{version}: {rejected} rejected");
+    }
+}

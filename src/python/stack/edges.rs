@@ -62,7 +62,7 @@ impl Edges {
     }
 
     /// Learns from a stack; `agreed` says of each of its frames whether it was read twice alike, and
-    /// `whole` that all was, and the thread's head; `names` says whether the code of a caller names a
+    /// behind the last one whether that may be the outermost; `whole` says that all was alike, and the thread's head; `names` says whether the code of a caller names a
     /// callee. Tells whether all its edges are known now.
     pub(super) fn learn(
         &mut self,
@@ -75,11 +75,7 @@ impl Edges {
         let mut all_known = true;
         for (callee, edge) in new_edges(last, frames).enumerate() {
             if !self.known.contains(&edge) {
-                // A frame that has returned has lost its caller: the inner part of a stack ends alike
-                // more often than not, but is hardly ever alike as a whole.
-                let caller = callee + 1;
-                let agreed =
-                    agreed(callee) && if caller == frames.len() { whole } else { agreed(caller) };
+                let agreed = agreed(callee) && agreed(callee + 1);
                 all_known &= self.weigh(edge, agreed, whole, &names);
             }
         }

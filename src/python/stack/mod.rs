@@ -26,7 +26,7 @@ pub use self::edges::Edges;
 
 use rustc_hash::FxHashSet;
 
-use self::names::names;
+use self::names::{begins, names};
 use self::regions::Regions;
 use super::gil::Gil;
 use super::interpreter::{PythonThread, ThreadHead};
@@ -48,7 +48,7 @@ const MOST_HOLDERS: usize = 4;
 /// So many bytes of the innermost frames are read twice: nearly always all of them.
 const TWICE_BYTES: usize = 4096;
 /// How many frames far from each other are read twice, each a span.
-const TWICE_SPANS: usize = 6;
+const TWICE_SPANS: usize = 24;
 /// Where frames lie on the heap, all are read twice if they lie in so few bytes.
 const TWICE_ALL: u64 = 1 << 14;
 /// How many of the innermost frames may move on while their callers are read.
@@ -178,8 +178,14 @@ impl StackReader {
                 continue;
             }
             let possible = edges.are_known(&self.last, frames) || {
-                let agreed = |frame| self.agreed.get(frame).copied().unwrap_or(false);
                 let whole = unmoved && agreement == Agreement::Whole;
+                // A frame that has returned has lost its caller (up to 3.10), so that the inner part of
+                // a stack may well end alike in several readings, but hardly ever be alike as a whole.
+                let begins = || frames.last().is_some_and(|root| begins(reader, root.code));
+                let agreed = |frame| match self.agreed.get(frame) {
+                    None if frame == frames.len() => whole || begins(),
+                    agreed => agreed.copied().unwrap_or(false),
+                };
                 // Of a thread that moved, frames that have returned may be among those that agree.
                 let names = |caller, callee| names(reader, caller, callee);
                 unmoved && edges.learn(&self.last, frames, agreed, whole, names)
@@ -322,6 +328,7 @@ impl StackReader {
         let header = header_len(layout);
         let fixed = [at.code, at.previous, at.instruction];
         self.agreed.clear();
+        let mut witnessed = frames.len() <= MOVING;
         for (index, frame) in frames.iter().enumerate() {
             let first = self.first_place_of(frame.address.0, header);
             let second = self.regions.place_of(frame.address.0, header);
@@ -331,23 +338,19 @@ impl StackReader {
                 (Some(first), Some(second)) => {
                     fixed.iter().all(|&offset| field(first, offset) == field(second, offset))
                 }
+                // What was not read twice stays as it is as long as what it has called does.
                 _ if index < MOVING => false,
-                _ => break,
+                _ => self.agreed.last() == Some(&true),
             };
+            witnessed |= first.is_some() && index >= MOVING;
             self.agreed.push(same);
         }
         let outer = self.agreed.get(MOVING.min(frames.len())..).unwrap_or_default();
-        let witnessed = !outer.is_empty() || frames.len() <= MOVING;
-        let agreement = match witnessed && !outer.contains(&false) {
+        match witnessed && !outer.contains(&false) {
             true if self.agreed.contains(&false) => Agreement::Outer,
             true => Agreement::Whole,
             false => Agreement::None,
-        };
-        // What lies further out than what is read twice stays as it is as long as that does.
-        if self.agreed.ends_with(&[true; MOVING]) || agreement != Agreement::None {
-            self.agreed.resize(frames.len(), true);
         }
-        agreement
     }
 
     /// Where the first reading of the `len` bytes at `address` lies in the buffer.
