@@ -24,6 +24,8 @@ pub mod diagnose;
 
 pub mod output;
 
+pub mod tui;
+
 pub mod session;
 
 pub mod cli;

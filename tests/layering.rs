@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("diagnose", &["model", "catalog", "profile"]),
     ("compare", &["model", "profile", "diagnose"]),
     ("output", &["model", "profile", "diagnose", "compare"]),
-    ("tui", &["model", "profile", "diagnose"]),
+    ("tui", &["model", "catalog", "profile", "diagnose", "output"]),
     // `target` for the process that it is handed and for how that ended, no more.
     ("session", &["model", "target", "sampler", "catalog", "classify", "waits", "profile"]),
     (

@@ -13,6 +13,7 @@ mod observe;
 mod ps;
 mod record;
 mod report;
+mod top;
 mod values;
 
 use std::io::Write;
@@ -45,6 +46,7 @@ pub fn run() -> Result<ExitCode, Failure> {
     };
     match arguments.command {
         Command::Record(options) => record::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Dump(options) => dump::run(&options),

@@ -14,18 +14,22 @@ use crate::python::{LocateError, Runtime};
 use crate::target::{OpenError, Process, all_pids};
 
 /// A Python process.
-struct Row {
-    pid: Pid,
+pub(super) struct Row {
+    pub pid: Pid,
     /// `None` when it may not be looked at.
-    version: Option<String>,
-    threads: usize,
-    command: String,
+    pub version: Option<String>,
+    pub threads: usize,
+    pub command: String,
+}
+
+/// The Python processes of this machine, but for this one.
+pub(super) fn rows() -> Result<Vec<Row>, Failure> {
+    let own = std::process::id() as Pid;
+    Ok(all_pids()?.into_iter().filter(|pid| *pid != own).filter_map(row).collect())
 }
 
 pub(super) fn run(options: &Ps) -> Result<ExitCode, Failure> {
-    let own = std::process::id() as Pid;
-    let rows: Vec<Row> =
-        all_pids()?.into_iter().filter(|pid| *pid != own).filter_map(row).collect();
+    let rows = rows()?;
     Document::Stdout.write(|out| {
         if options.json {
             let rows: Vec<Value> = rows.iter().map(Row::json).collect();

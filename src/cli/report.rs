@@ -104,11 +104,7 @@ fn watch(
 
 fn text_options(options: &Report, document: &Document) -> TextOptions {
     let terminal = document.path().is_none() && std::io::stdout().is_terminal();
-    let no_color =
-        options.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let no_color = options.no_color || refuses_colour();
     TextOptions {
         width: crossterm::terminal::size()
             .ok()
@@ -117,9 +113,21 @@ fn text_options(options: &Report, document: &Document) -> TextOptions {
         colour: terminal && !no_color,
         findings: if options.all { usize::MAX } else { TextOptions::default().findings },
         // A terminal whose locale does not promise UTF-8 gets ASCII; a file gets UTF-8.
-        unicode: !terminal
-            || locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8")),
+        unicode: !terminal || locale_is_utf8(),
     }
+}
+
+/// Whether the user wants no colours anywhere: see no-color.org.
+pub(super) fn refuses_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the locale promises that the terminal shows UTF-8.
+pub(super) fn locale_is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"))
 }
 
 fn fails(fail_on: Option<FailOn>, diagnosis: &Diagnosis) -> bool {

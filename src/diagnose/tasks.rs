@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{AwaitKind, LoopKind, Relation, TaskState, Tid};
+use crate::model::{AwaitKind, LoopKind, Relation, StackId, TaskState, Tid};
 use crate::profile::Profile;
 
 use super::findings::{FEWEST_LOOKS, Finding};
@@ -78,6 +78,12 @@ pub struct GroupMeasures {
     pub awaits: Option<AwaitKind>,
     /// How the task waits for them that does.
     pub awaited_by: Option<Relation>,
+    /// The function of that task's coroutine, where it begins.
+    pub awaiter: Option<Site>,
+    /// Their await chain.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub chain: StackId,
     /// The time that they spent so, in seconds, added up over the tasks.
     pub seconds: f64,
     /// Their number at a look, in the mean.
@@ -211,6 +217,10 @@ fn groups(profile: &Profile) -> Vec<GroupMeasures> {
         state: group.state,
         awaits: group.awaits,
         awaited_by: group.parent.map(|(relation, _)| relation),
+        awaiter: group
+            .parent
+            .and_then(|(_, chain)| Some(Site::of(lines(tables, chain).last()?.function))),
+        chain: group.chain,
         seconds: rounded(it.time.seconds()),
         mean: rounded(ratio(it.tasks as f64, profile.tasks.looks as f64)),
         most: it.most,

@@ -4,7 +4,7 @@
 const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
 /// A bar of at most `columns` for a share between 0 and 1; a share that is not zero always shows.
-pub(super) fn bar(share: f64, columns: usize, unicode: bool) -> String {
+pub(crate) fn bar(share: f64, columns: usize, unicode: bool) -> String {
     let share = share.clamp(0.0, 1.0);
     let steps = if unicode { EIGHTHS.len() } else { 1 };
     let all = columns * steps;

@@ -42,7 +42,7 @@ pub fn sanitise(text: &str, most: usize) -> String {
 
 /// The same for a terminal that may show nothing but ASCII.
 #[must_use]
-pub(super) fn sanitise_ascii(text: &str, most: usize) -> String {
+pub(crate) fn sanitise_ascii(text: &str, most: usize) -> String {
     let ascii: String = text
         .chars()
         .take(most.saturating_add(1))
@@ -70,7 +70,7 @@ pub(super) fn cut(clean: &str, most: usize) -> String {
 }
 
 /// How many columns of a terminal a clean text takes at most.
-pub(super) fn columns(text: &str) -> usize {
+pub(crate) fn columns(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 

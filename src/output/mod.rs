@@ -19,13 +19,16 @@ mod text;
 mod thread_table;
 mod waits;
 
+pub(crate) use self::bar::bar;
 pub use self::dump::{dump_json, dump_text};
 pub use self::escape::sanitise;
+pub(crate) use self::escape::{columns, sanitise_ascii};
 pub use self::flamegraph::flamegraph;
 pub use self::folded::{StackOptions, folded};
 pub use self::json::{report_json, report_schema};
 pub use self::markdown::report_markdown;
 pub use self::page::TextOptions;
+pub(crate) use self::page::wrapped;
 pub use self::quality::quality_line;
 pub use self::reference::{Explained, explained_markdown, explained_text};
 pub use self::tasks::tasks_text;

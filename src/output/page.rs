@@ -155,7 +155,7 @@ impl<'a> Page<'a> {
 }
 
 /// The lines of a clean text, broken between words; a word that is too long is cut.
-pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -23,6 +23,23 @@ impl Profile {
         extend(&mut self.tables, block)?;
         let kinds = block.states.iter().map(|state| StateKind::of(&self.tables, state));
         self.kinds.extend(kinds);
+        self.count_block(block);
+        Ok(())
+    }
+
+    /// The same recording with nothing counted: what its ids mean is kept.
+    pub(super) fn emptied(&self) -> Self {
+        Self {
+            meta: self.meta.clone(),
+            tables: self.tables.clone(),
+            kinds: self.kinds.clone(),
+            surroundings: self.surroundings.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a block that was checked, and whose entries the tables have.
+    pub(super) fn count_block(&mut self, block: &Block) {
         self.threads.resize_with(self.tables.threads.len(), ThreadProfile::default);
 
         let times = times(block);
@@ -51,7 +68,6 @@ impl Profile {
         }
         self.quality.add(&block.quality);
         self.usage.add(&block.usage);
-        Ok(())
     }
 
     fn note_deadlock(&mut self, deadlock: &Deadlock, last: Nanos) {

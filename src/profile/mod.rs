@@ -7,6 +7,7 @@ mod builder;
 mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod history;
 mod lane;
 mod lengths;
 mod loop_profile;
@@ -26,10 +27,11 @@ pub use self::aggregate::{Profile, Row, Seen, SeenDeadlock, ThreadProfile, count
 pub use self::block::{Block, Lane, Run, StepEnd};
 pub use self::builder::BlockBuilder;
 pub use self::check::AbsorbError;
+pub use self::history::{Beat, History};
 pub use self::loop_profile::{Episode, LoopProfile, OpenStep, ShortSteps};
 pub use self::meta::{Meta, Quality, Usage};
 pub use self::overlap::{Overlap, Overlaps};
-pub use self::reader::{Recording, RecordingError, read_recording};
+pub use self::reader::{Recording, RecordingError, read_history, read_recording};
 pub use self::recording::{RecordingWriter, is_recording};
 pub use self::shutdowns::Shutdown;
 pub use self::snapshot::{Snapshot, ThreadSnapshot};

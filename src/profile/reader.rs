@@ -8,6 +8,8 @@ use crate::model::{Surroundings, TaskLook, WaitNotes};
 
 use super::aggregate::Profile;
 use super::block::Block;
+use super::check::AbsorbError;
+use super::history::History;
 use super::meta::Meta;
 use super::recording::{End, Kind, MAGIC, MAX_MESSAGE, MAX_PAYLOAD, VERSION, checksum};
 
@@ -77,28 +79,31 @@ impl From<io::Error> for Stop {
 /// # Errors
 /// When not even its beginning can be read.
 pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
-    let mut frames = Frames { reader: BufReader::new(reader), payload: Vec::new() };
-    frames.header()?;
-    let meta: Meta = match frames.next().and_then(|(kind, message)| match kind {
-        Kind::Meta => parse(&message),
-        _ => Err(Stop::Damaged("its description is missing")),
-    }) {
-        Ok(meta) => meta,
-        Err(Stop::Cut) => return Err(RecordingError::Cut),
-        Err(Stop::Damaged(what)) => return Err(RecordingError::Damaged(what)),
-        Err(Stop::Io(error)) => return Err(error.into()),
-    };
-
+    let (mut frames, meta) = Frames::begin(reader)?;
     let mut profile = Profile::new(meta);
-    let (complete, note) = match read_blocks(&mut frames, &mut profile) {
-        Ok(()) => (true, None),
-        Err(reason) => {
-            let seconds = profile.quality.elapsed.seconds();
-            (false, Some(format!("{reason}: what follows its first {seconds:.1} s is lost")))
-        }
-    };
+    let outcome = read_blocks(&mut frames, &mut |block| profile.absorb(&block));
+    let note = outcome.err().map(|reason| lost(&reason, &profile));
     profile.finish();
-    Ok(Recording { profile, complete, note })
+    Ok(Recording { profile, complete: note.is_none(), note })
+}
+
+/// The same, but with all of its blocks kept, so that any stretch of it can be counted by itself; and
+/// what a user should know about it.
+///
+/// # Errors
+/// When not even its beginning can be read.
+pub fn read_history(reader: impl Read) -> Result<(History, Option<String>), RecordingError> {
+    let (mut frames, meta) = Frames::begin(reader)?;
+    let mut history = History::new(meta, usize::MAX);
+    let outcome = read_blocks(&mut frames, &mut |block| history.push(block));
+    let note = outcome.err().map(|reason| lost(&reason, history.whole()));
+    Ok((history, note))
+}
+
+/// What a cut or damaged recording lacks.
+fn lost(reason: &str, profile: &Profile) -> String {
+    let seconds = profile.quality.elapsed.seconds();
+    format!("{reason}: what follows its first {seconds:.1} s is lost")
 }
 
 /// A message after the first one.
@@ -114,7 +119,10 @@ enum Next {
 }
 
 /// Counts the blocks up to the end; the error says, for a user, why there was none.
-fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<(), String> {
+fn read_blocks(
+    frames: &mut Frames<impl Read>,
+    count: &mut dyn FnMut(Block) -> Result<(), AbsorbError>,
+) -> Result<(), String> {
     let mut blocks = 0;
     let mut waits = WaitNotes::default();
     let mut looks = Vec::new();
@@ -137,7 +145,7 @@ fn read_blocks(frames: &mut Frames<impl Read>, profile: &mut Profile) -> Result<
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
         });
         match next {
-            Ok(Next::Block(block)) => profile.absorb(&block).map_err(|error| damaged(&error))?,
+            Ok(Next::Block(block)) => count(*block).map_err(|error| damaged(&error))?,
             Ok(Next::Waits(of_next)) => {
                 waits = of_next;
                 continue;
@@ -166,6 +174,22 @@ struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
+    /// The frames after the first one, and what that says of the recording.
+    fn begin(reader: R) -> Result<(Self, Meta), RecordingError> {
+        let mut frames = Self { reader: BufReader::new(reader), payload: Vec::new() };
+        frames.header()?;
+        let meta = frames.next().and_then(|(kind, message)| match kind {
+            Kind::Meta => parse(&message),
+            _ => Err(Stop::Damaged("its description is missing")),
+        });
+        match meta {
+            Ok(meta) => Ok((frames, meta)),
+            Err(Stop::Cut) => Err(RecordingError::Cut),
+            Err(Stop::Damaged(what)) => Err(RecordingError::Damaged(what)),
+            Err(Stop::Io(error)) => Err(error.into()),
+        }
+    }
+
     fn header(&mut self) -> Result<(), RecordingError> {
         let mut header = Vec::with_capacity(MAGIC.len() + 1);
         self.reader.by_ref().take(MAGIC.len() as u64 + 1).read_to_end(&mut header)?;

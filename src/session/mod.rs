@@ -179,6 +179,12 @@ impl<'c> Session<'c> {
         Ok(ending)
     }
 
+    /// Samples so often from the next run on.
+    pub fn set_rate(&mut self, rate: f64) {
+        self.options.rate = rate;
+        self.profile.meta.rate = rate;
+    }
+
     /// Ends the session.
     #[must_use]
     pub fn into_profile(self) -> Profile {

@@ -3,8 +3,8 @@
 //! Above the innermost handler's depth a slot may hold anything: the rest of an expression, or
 //! what was there before. Below it, nothing changes as long as the frame is inside the handler.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use super::LockReader;
 use super::exceptions::{Handler, handlers};
@@ -33,8 +33,8 @@ pub(super) struct Facts {
     /// From 3.11 on: the locals before the value stack, and the handlers.
     local_count: u64,
     handlers: Vec<Handler>,
-    local_names: OnceCell<Vec<String>>,
-    protocol: OnceCell<Vec<ProtocolCall>>,
+    local_names: OnceLock<Vec<String>>,
+    protocol: OnceLock<Vec<ProtocolCall>>,
 }
 
 impl Facts {
@@ -66,11 +66,11 @@ pub(super) struct Stack {
 
 impl<M: Memory> LockReader<'_, M> {
     /// What is known of a frame's code; `None` when it cannot be read.
-    pub(super) fn facts(&self, frame: RawFrame) -> Option<Rc<Facts>> {
+    pub(super) fn facts(&self, frame: RawFrame) -> Option<Arc<Facts>> {
         if let Some(known) = self.facts.codes.borrow().get(&frame.code) {
             return known.clone();
         }
-        let facts = self.read_facts(frame.code).ok().map(Rc::new);
+        let facts = self.read_facts(frame.code).ok().map(Arc::new);
         self.facts.codes.borrow_mut().insert(frame.code, facts.clone());
         facts
     }
@@ -89,8 +89,8 @@ impl<M: Memory> LockReader<'_, M> {
             stack_size: count(at.stack_size)?,
             local_count: at.local_count.map_or(Ok(0), count)?,
             handlers: handlers(&table.unwrap_or_default()),
-            local_names: OnceCell::new(),
-            protocol: OnceCell::new(),
+            local_names: OnceLock::new(),
+            protocol: OnceLock::new(),
         })
     }
 

@@ -16,7 +16,7 @@ mod suspects;
 mod wait;
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -30,8 +30,8 @@ use crate::model::Address;
 /// What was learnt of code objects and types. It holds as long as none of them is replaced.
 #[derive(Debug, Default)]
 pub struct LockFacts {
-    codes: RefCell<FxHashMap<Address, Option<Rc<Facts>>>>,
-    types: RefCell<FxHashMap<Address, Option<Rc<str>>>>,
+    codes: RefCell<FxHashMap<Address, Option<Arc<Facts>>>>,
+    types: RefCell<FxHashMap<Address, Option<Arc<str>>>>,
 }
 
 /// Reads locks.

@@ -1,6 +1,6 @@
 //! Objects that are locks, or that lead to one.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::LockReader;
 use super::wait::Keys;
@@ -49,7 +49,7 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     /// The name of an object's type; `None` for what is no object.
-    pub(super) fn type_name(&self, object: Address) -> Option<Rc<str>> {
+    pub(super) fn type_name(&self, object: Address) -> Option<Arc<str>> {
         // Objects are aligned; the first page is never mapped.
         if object.0 < 4096 || !object.0.is_multiple_of(8) {
             return None;
@@ -62,7 +62,7 @@ impl<M: Memory> LockReader<'_, M> {
         let name = Some(r#type)
             .filter(|r#type| is_type(*r#type))
             .and_then(|r#type| self.reader.type_name(r#type).ok())
-            .map(Rc::from);
+            .map(Arc::from);
         self.facts.types.borrow_mut().insert(r#type, name.clone());
         name
     }

@@ -1,6 +1,6 @@
 //! What a thread in a futex waits for.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::LockReader;
 use super::frame::Facts;
@@ -209,7 +209,7 @@ impl<M: Memory> LockReader<'_, M> {
     }
 
     /// The `self` of the innermost of the library's frames that is such a function.
-    fn innermost(&self, frames: &[RawFrame], is: impl Fn(&Rc<Facts>) -> bool) -> Option<Address> {
+    fn innermost(&self, frames: &[RawFrame], is: impl Fn(&Arc<Facts>) -> bool) -> Option<Address> {
         frames
             .iter()
             .take(MOST_FRAMES)

@@ -1,7 +1,7 @@
 //! The code objects that tasks are in; each is read once for a snapshot.
 
 use std::collections::hash_map::Entry;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -25,7 +25,7 @@ pub(super) struct KnownCode {
     code: Code,
     function: FunctionId,
     frames: FxHashMap<u64, FrameId>,
-    locals: Option<Rc<[String]>>,
+    locals: Option<Arc<[String]>>,
 }
 
 /// What awaiting one of asyncio's functions is.
@@ -126,9 +126,9 @@ impl KnownCode {
         &mut self,
         reader: Reader<'_, M>,
         address: Address,
-    ) -> Result<Rc<[String]>, Invalid> {
+    ) -> Result<Arc<[String]>, Invalid> {
         if let Some(known) = &self.locals {
-            return Ok(Rc::clone(known));
+            return Ok(Arc::clone(known));
         }
         // Up to 3.10 variables that inner functions share are in tuples of their own.
         let at = &reader.layout.at.code;
@@ -138,8 +138,8 @@ impl KnownCode {
                 names.push(reader.text(name)?);
             }
         }
-        let names: Rc<[String]> = names.into();
-        self.locals = Some(Rc::clone(&names));
+        let names: Arc<[String]> = names.into();
+        self.locals = Some(Arc::clone(&names));
         Ok(names)
     }
 }

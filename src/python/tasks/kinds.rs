@@ -1,6 +1,6 @@
 //! What kind of thing an object is, by its type; every type is looked at once.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -96,7 +96,7 @@ impl TypeInfo {
 /// The types that were met.
 #[derive(Debug, Default)]
 pub(super) struct Types {
-    by_address: FxHashMap<Address, Rc<TypeInfo>>,
+    by_address: FxHashMap<Address, Arc<TypeInfo>>,
 }
 
 impl Types {
@@ -106,7 +106,7 @@ impl Types {
         reader: Reader<'_, M>,
         layout: &AsyncioLayout,
         object: Address,
-    ) -> Result<&Rc<TypeInfo>, Invalid> {
+    ) -> Result<&Arc<TypeInfo>, Invalid> {
         if object.is_null() {
             return Err(Invalid::Not("object"));
         }
@@ -117,7 +117,7 @@ impl Types {
         match self.by_address.entry(r#type) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(place) => {
-                Ok(place.insert(Rc::new(look_at(reader, layout, r#type)?)))
+                Ok(place.insert(Arc::new(look_at(reader, layout, r#type)?)))
             }
         }
     }

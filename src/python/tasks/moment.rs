@@ -1,6 +1,6 @@
 //! What is shared while the tasks of one moment are read: the memory, and what was learnt from it.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -29,7 +29,7 @@ pub(super) struct Moment<'a, M> {
     pub types: Types,
     pub codes: Codes,
     /// Whom a callback tells, by its address: siblings share one.
-    pub told: FxHashMap<Address, Rc<[Told]>>,
+    pub told: FxHashMap<Address, Arc<[Told]>>,
     /// The namespaces of modules whose queues were looked for, and whether there are any.
     pub modules: FxHashMap<Address, bool>,
     /// Where a timer has its time, once one was met.
@@ -80,7 +80,7 @@ impl<'a, M: Memory> Moment<'a, M> {
         Ok(self.types.of(self.reader, self.layout, object)?.kind)
     }
 
-    pub(super) fn type_info(&mut self, object: Address) -> Result<Rc<TypeInfo>, Invalid> {
+    pub(super) fn type_info(&mut self, object: Address) -> Result<Arc<TypeInfo>, Invalid> {
         self.types.of(self.reader, self.layout, object).cloned()
     }
 

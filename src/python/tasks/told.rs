@@ -4,7 +4,7 @@
 //! the future that they wait for. It leads to the waiting task on every version; since 3.14 CPython
 //! keeps the tasks themselves too, but not the means.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -111,14 +111,14 @@ impl<M: Memory> Moment<'_, M> {
     }
 
     /// Whom one callback tells. Children of one gather share theirs.
-    fn by_callback(&mut self, callback: Address, depth: u32) -> Rc<[Told]> {
+    fn by_callback(&mut self, callback: Address, depth: u32) -> Arc<[Told]> {
         if let Some(known) = self.told.get(&callback) {
-            return Rc::clone(known);
+            return Arc::clone(known);
         }
         // Met again below, it is a cycle.
-        self.told.insert(callback, Rc::new([]));
-        let told: Rc<[Told]> = self.look_at_callback(callback, depth).unwrap_or_default().into();
-        self.told.insert(callback, Rc::clone(&told));
+        self.told.insert(callback, Arc::new([]));
+        let told: Arc<[Told]> = self.look_at_callback(callback, depth).unwrap_or_default().into();
+        self.told.insert(callback, Arc::clone(&told));
         told
     }
 
