@@ -29,7 +29,7 @@ pub use self::json::{report_json, report_schema};
 pub use self::markdown::report_markdown;
 pub use self::page::TextOptions;
 pub(crate) use self::page::wrapped;
-pub use self::quality::quality_line;
+pub use self::quality::{quality_brief, quality_line};
 pub use self::reference::{Explained, explained_markdown, explained_text};
 pub use self::tasks::tasks_text;
 pub use self::text::report_text;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::diagnose::words::{ratio, rounded};
+use crate::diagnose::words::{percent, ratio, rounded};
 use crate::profile::Profile;
 
 /// How well sampling went, in numbers.
@@ -77,6 +77,23 @@ pub fn quality_line(profile: &Profile) -> String {
         percent(numbers.rejected_share),
         percent(numbers.late_share),
         percent(numbers.own_cpu_share),
+    )
+}
+
+/// The same in few words, for one line of a screen.
+#[must_use]
+pub fn quality_brief(profile: &Profile) -> String {
+    let numbers = QualityNumbers::of(profile);
+    let asked = match numbers.rate_asked {
+        rate if rate > 0.0 => format!(" of {rate:.0}"),
+        _ => String::new(),
+    };
+    format!(
+        "quality: {:.0}{asked} samples a second, {} rejected, {} late, own CPU {}",
+        numbers.rate,
+        percent(numbers.rejected_share),
+        percent(numbers.late_share),
+        percent(numbers.own_cpu_share)
     )
 }
 

@@ -4,19 +4,28 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::diagnose::words::{percent, seconds};
+use crate::diagnose::words::{counted, percent, seconds};
 use crate::model::Tag;
-use crate::output::{columns, quality_line};
+use crate::output::{columns, quality_brief};
 use crate::profile::Beat;
 
 use super::app::{App, Overlay, View};
 use super::keys::tab;
 use super::shot::{Shot, Source};
 
+/// Writes a text at a place of the screen, in at most so many columns; nothing where there is no such
+/// place.
+pub(super) fn put(buffer: &mut Buffer, (x, y): (u16, u16), text: &str, room: u16, style: Style) {
+    let room = room.min(buffer.area.right().saturating_sub(x));
+    if room > 0 && buffer.area.contains((x, y).into()) {
+        buffer.set_stringn(x, y, text, usize::from(room), style);
+    }
+}
+
 /// Writes a text in one line of `area`, its first.
 pub(super) fn line(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     if area.height > 0 {
-        buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style);
+        put(buffer, (area.x, area.y), text, area.width, style);
     }
 }
 
@@ -28,7 +37,7 @@ pub(super) fn pieces(buffer: &mut Buffer, area: Rect, pieces: &[(String, Style)]
         if room == 0 || area.height == 0 {
             return;
         }
-        buffer.set_stringn(x, area.y, text, usize::from(room), *style);
+        put(buffer, (x, area.y), text, room, *style);
         x = x.saturating_add(columns(text) as u16);
     }
 }
@@ -69,7 +78,7 @@ fn target(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
         seconds(span)
     );
     let room = usize::from(area.width).saturating_sub(about.len());
-    let command = app.theme.clean(&meta.command.join(" "), room);
+    let command = app.theme.tail(&meta.command.join(" "), room);
     pieces(buffer, area, &[(about, app.theme.faint()), (command, app.theme.strong())]);
 }
 
@@ -92,10 +101,9 @@ fn numbers(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
         let waiters = value("gil_waiters").unwrap_or(0.0);
         told.push(format!("GIL held {}, {waiters:.1} wait", percent(held)));
     }
-    let threads = shot.diagnosis.threads.len();
-    told.push(format!("{threads} threads"));
+    told.push(counted(shot.diagnosis.threads.len() as u64, "thread"));
     if shot.diagnosis.tasks.looks > 0 {
-        told.push(format!("{} tasks", shot.diagnosis.tasks.last));
+        told.push(counted(shot.diagnosis.tasks.last, "task"));
     }
     let lag = shot.diagnosis.loops.iter().map(|it| it.steps.p99).max_by(f64::total_cmp);
     told.extend(lag.map(|lag| format!("loop p99 {}", seconds(lag))));
@@ -105,6 +113,9 @@ fn numbers(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
 fn verdict(buffer: &mut Buffer, area: Rect, app: &App) {
     let Some(verdict) = &app.verdict else { return };
     let confidence = format!("  {} sure; ", percent(verdict.confidence));
+    let taken = "verdict: ".len() + verdict.workload.name().len() + confidence.len();
+    let room = usize::from(area.width).saturating_sub(taken);
+    let meaning = app.theme.clean(verdict.workload.meaning(), room);
     pieces(
         buffer,
         area,
@@ -112,7 +123,7 @@ fn verdict(buffer: &mut Buffer, area: Rect, app: &App) {
             ("verdict: ".to_owned(), Style::new()),
             (verdict.workload.name().to_owned(), app.theme.strong()),
             (confidence, app.theme.faint()),
-            (verdict.workload.meaning().to_owned(), Style::new()),
+            (meaning, Style::new()),
         ],
     );
 }
@@ -137,7 +148,7 @@ fn trail(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
         if shown {
             style = app.theme.selected();
         }
-        buffer.set_stringn(x, area.y, app.theme.column(share).to_string(), 1, style);
+        put(buffer, (x, area.y), &app.theme.column(share).to_string(), 1, style);
     }
 }
 
@@ -154,7 +165,7 @@ fn busy(beats: &[Beat]) -> (f64, Tag) {
 }
 
 fn quality(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
-    line(buffer, area, &quality_line(&shot.profile), app.theme.faint());
+    line(buffer, area, &quality_brief(&shot.profile), app.theme.faint());
 }
 
 fn tabs(buffer: &mut Buffer, area: Rect, app: &App) {

@@ -12,6 +12,8 @@ mod overlay;
 mod picker;
 mod sheet;
 mod shot;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod update;
 mod views;

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::header::put;
 use super::theme::Theme;
 
 /// A column of a table.
@@ -152,11 +153,11 @@ impl Sheet {
             let text = theme.clean(&cell.text, usize::from(room));
             let taken = crate::output::columns(&text) as u16;
             let indent = if column.right { room.saturating_sub(taken) } else { 0 };
-            buffer.set_stringn(x + indent, area.y, &text, usize::from(room), cell.style);
+            put(buffer, (x + indent, area.y), &text, room - indent, cell.style);
             x = x.saturating_add(width + 1);
         }
         if let Some(style) = selected {
-            buffer.set_style(Rect { height: 1, ..area }, style);
+            buffer.set_style(Rect { height: 1, ..area }.intersection(buffer.area), style);
         }
     }
 }

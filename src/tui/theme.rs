@@ -4,7 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::diagnose::Severity;
 use crate::model::{Cause, Tag};
-use crate::output::{sanitise, sanitise_ascii};
+use crate::output::{columns, sanitise, sanitise_ascii};
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,9 @@ impl Default for Theme {
     }
 }
 
+/// The longest text that is looked at.
+const LONGEST: usize = 1024;
+
 /// Columns from empty to full.
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const LEVELS: [char; 9] = [' ', '.', ':', '-', '=', '+', '*', '%', '#'];
@@ -29,6 +32,19 @@ impl Theme {
     /// A target's text as it may be shown, in at most so many columns.
     pub(super) fn clean(self, text: &str, most: usize) -> String {
         if self.unicode { sanitise(text, most) } else { sanitise_ascii(text, most) }
+    }
+
+    /// A target's text of which the end matters most, in at most so many columns.
+    pub(super) fn tail(self, text: &str, most: usize) -> String {
+        let clean = self.clean(text, LONGEST);
+        let too_many = columns(&clean).saturating_sub(most);
+        if too_many == 0 {
+            return clean;
+        }
+        let left_out = |count: usize| clean.chars().skip(count).collect::<String>();
+        // A character takes one column or two.
+        let kept = (too_many + 2..).map(left_out).find(|kept| columns(kept) + 2 <= most.max(2));
+        format!("..{}", kept.unwrap_or_default())
     }
 
     fn coloured(self, colour: Color) -> Style {
@@ -102,6 +118,16 @@ impl Theme {
 #[cfg(test)]
 mod tests {
     use super::Theme;
+
+    #[test]
+    fn of_a_command_the_end_is_kept() {
+        let theme = Theme::default();
+        assert_eq!(theme.tail("python app.py", 13), "python app.py");
+        assert_eq!(theme.tail("python app.py", 9), ".. app.py");
+        for most in 0..12 {
+            assert!(crate::output::columns(&theme.tail("日本語日本語", most)) <= most.max(2));
+        }
+    }
 
     #[test]
     fn a_share_that_is_not_zero_shows() {

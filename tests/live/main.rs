@@ -28,5 +28,6 @@ mod servers;
 mod shutdown;
 mod stacks;
 mod tasks;
+mod top;
 mod troubles;
 mod waits;

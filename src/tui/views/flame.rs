@@ -8,7 +8,7 @@ use crate::model::Cause;
 use crate::tui::app::App;
 use crate::tui::draw::layout;
 use crate::tui::flame::{Bar, Flame};
-use crate::tui::header::{line, pieces};
+use crate::tui::header::{line, pieces, put};
 use crate::tui::shot::Shot;
 
 /// The lines below the graph that tell of what is selected.
@@ -56,7 +56,7 @@ pub(in crate::tui) fn draw(buffer: &mut Buffer, area: Rect, app: &App, shot: &Sh
         let text = if room > 1 { theme.clean(&node.name, room - 1) } else { String::new() };
         let rest = room.saturating_sub(1 + crate::output::columns(&text));
         let text = format!("{edge}{text}{}", " ".repeat(rest));
-        buffer.set_stringn(area.x + bar.left, area.y + bar.depth, text, room, style);
+        put(buffer, (area.x + bar.left, area.y + bar.depth), &text, bar.width, style);
     }
     legend(buffer, area, app, shot, selected);
 }
