@@ -85,25 +85,32 @@ fn in_processes(situation: &Situation, finding: &Finding) -> Vec<Step> {
     steps
 }
 
-/// The line that calls the function that computes most, and the same with the call in a pool.
+/// A line that leads to the function that computes most, and the same with its call in a pool: the
+/// outermost one that calls a function of the program's own, since the larger the piece, the less its
+/// message costs.
 fn call_in_pool(situation: &Situation, finding: &Finding) -> Option<(Site, String, String)> {
     let busiest = finding.site.as_ref()?;
     let tables = &situation.profile.tables;
     let mut rows: Vec<_> = situation.profile.rows().collect();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.samples), row.thread, row.id));
-    let name = busiest.function.rsplit('.').next()?;
     rows.into_iter().find_map(|row| {
-        let mut own = lines(tables, row.state.stack).filter(|line| line.is_user());
-        let is_it = |site: &Site| site.function == busiest.function && site.file == busiest.file;
-        own.find(|line| is_it(&line.site()))?;
-        // Of a function that calls itself the outermost call is meant.
-        let caller = own.find(|line| !is_it(&line.site()))?.site();
-        let before = situation.profile.surroundings.source(&caller.file, caller.line)?;
-        let after = rewrite::call(before, name, &|callee, arguments| {
-            let comma = if arguments.is_empty() { "" } else { ", " };
-            format!("pool.submit({callee}{comma}{arguments}).result()")
-        })?;
-        Some((caller, before.to_owned(), after))
+        let own = lines(tables, row.state.stack).filter(|line| line.is_user());
+        let mut own: Vec<Site> = own.map(|line| line.site()).collect();
+        let innermost = own.first()?;
+        if (&innermost.function, &innermost.file) != (&busiest.function, &busiest.file) {
+            return None;
+        }
+        own.reverse();
+        own.windows(2).find_map(|calls| {
+            let [caller, callee] = calls else { return None };
+            let name = callee.function.rsplit('.').next()?;
+            let before = situation.profile.surroundings.source(&caller.file, caller.line)?;
+            let after = rewrite::call(before, name, &|callee, arguments| {
+                let comma = if arguments.is_empty() { "" } else { ", " };
+                format!("pool.submit({callee}{comma}{arguments}).result()")
+            })?;
+            Some((caller.clone(), before.to_owned(), after))
+        })
     })
 }
 
