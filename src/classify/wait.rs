@@ -32,7 +32,8 @@ impl Waiting {
     pub(super) fn judge(&self, tables: &Tables) -> Judgement {
         match self.kernel.kind {
             WaitKind::Futex { .. } => Judgement::of(Cause::Lock),
-            WaitKind::Sleep | WaitKind::NativeSleep => Judgement::of(Cause::Sleep),
+            WaitKind::Sleep => Judgement::of(Cause::Sleep),
+            WaitKind::NativeSleep => Judgement::of(Cause::Sleep).noted(note::NATIVE_SLEEP),
             WaitKind::Child => Judgement::of(Cause::Child),
             WaitKind::Select { epoll, watched } => self.selector(epoll, watched, tables),
             WaitKind::Descriptor { operation, descriptor } => {

@@ -172,6 +172,7 @@ pub(super) enum ReportFormat {
     /// For scripts: schema pyconc.report/1
     Json,
     /// For a ticket or a pull request, in four sections
+    #[value(alias = "md")]
     Markdown,
 }
 
@@ -195,9 +196,9 @@ pub(super) struct Report {
     pub target: Target,
     #[command(flatten)]
     pub sampling: Sampling,
-    /// Format
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub format: ReportFormat,
+    /// Format [default: by the output's suffix: .md, .json, else text]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<ReportFormat>,
     /// File to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -234,6 +235,8 @@ pub(super) enum TopView {
     Locks,
     /// All findings
     Findings,
+    /// The process, and with --subprocesses its children
+    Processes,
 }
 
 #[derive(Debug, Args)]
@@ -255,6 +258,9 @@ pub(super) struct Top {
     /// How much of the past is kept, to be looked at and saved
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub keep: Duration,
+    /// Show its child processes, too, as they come
+    #[arg(long)]
+    pub subprocesses: bool,
     /// View to begin with
     #[arg(long, value_name = "VIEW", default_value = "overview")]
     pub view: TopView,

@@ -40,7 +40,8 @@ pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
     };
     let diagnosis = diagnose(&profile, &catalog);
     let text = text_options(options, &document);
-    document.write(|out| match options.format {
+    let format = options.format.unwrap_or_else(|| format_of(document.path()));
+    document.write(|out| match format {
         ReportFormat::Text => report_text(out, &profile, &diagnosis, &text),
         ReportFormat::Json => report_json(out, &profile, &diagnosis),
         ReportFormat::Markdown => report_markdown(out, &profile, &diagnosis, text.findings),
@@ -50,6 +51,15 @@ pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
         return Err(Failure::from(nothing).with_hint("record for longer, while it works"));
     }
     Ok(if fails(options.fail_on, &diagnosis) { ExitCode::from(FINDINGS) } else { code })
+}
+
+/// The format that a file's name tells.
+fn format_of(path: Option<&Path>) -> ReportFormat {
+    match path.and_then(Path::extension).and_then(std::ffi::OsStr::to_str) {
+        Some("md") => ReportFormat::Markdown,
+        Some("json") => ReportFormat::Json,
+        _ => ReportFormat::Text,
+    }
 }
 
 /// A file to read, or else what is to be watched. A number is a process, unless a file is called so.

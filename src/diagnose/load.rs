@@ -204,12 +204,12 @@ impl Load {
 
     /// Mean number of threads that wait to enter a critical section.
     pub(super) fn entering(&self) -> f64 {
-        ratio(self.totals.entering, self.totals.samples)
+        ratio(self.totals.entering + self.totals.polling, self.totals.samples)
     }
 
     /// Mean number of threads that wait for a signal from another thread.
     pub(super) fn awaiting_signal(&self) -> f64 {
-        (self.mean(Cause::Lock) - self.entering()).max(0.0)
+        (self.mean(Cause::Lock) - ratio(self.totals.entering, self.totals.samples)).max(0.0)
     }
 
     /// Mean number of threads that wait for something outside the process.

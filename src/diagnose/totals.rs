@@ -3,10 +3,11 @@
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-use crate::model::{Cause, ThreadId};
+use crate::model::{Cause, State, ThreadId, note};
 use crate::profile::{Profile, Span, StateKind, Usage};
 
 use super::load::runs_loop;
+use super::site::innermost_user;
 use super::words::ratio;
 
 /// What a span of the recording adds up to.
@@ -18,6 +19,9 @@ pub(super) struct Totals {
     pub(super) causes: [f64; Cause::ALL.len()],
     /// Of the thread samples with cause `lock`: those that wait to enter a critical section.
     pub(super) entering: f64,
+    /// Of the thread samples with cause `sleep`: C code that waits for a database's lock by trying
+    /// again and again.
+    pub(super) polling: f64,
     /// Of the thread samples with cause `parked`: event loops in their own selector.
     pub(super) selecting: f64,
     /// CPU time in seconds.
@@ -52,6 +56,7 @@ impl AddAssign for Totals {
             *sum += more;
         }
         self.entering += more.entering;
+        self.polling += more.polling;
         self.selecting += more.selecting;
         self.cpu += more.cpu;
         self.queued += more.queued;
@@ -68,16 +73,41 @@ impl<'a> Sum<&'a Self> for Totals {
     }
 }
 
+/// Whether a state is C code's sleep between two attempts.
+pub(super) fn is_native_sleep(profile: &Profile, state: &State) -> bool {
+    profile.tables.note(state) == Some(note::NATIVE_SLEEP)
+}
+
+/// Whether most sleeps of C code are those of a database that is locked, by the lines that call it: the
+/// calls of Python's interface to databases (PEP 249) that may have to wait.
+pub(super) fn waits_for_database(profile: &Profile) -> bool {
+    const CALLS: [&str; 4] = [".execute", ".commit(", ".rollback(", ".fetch"];
+    let (mut all, mut database) = (0, 0);
+    for row in profile.rows().filter(|row| is_native_sleep(profile, row.state)) {
+        let line = innermost_user(&profile.tables, row.state.stack);
+        let source =
+            line.and_then(|line| profile.surroundings.source(&line.function.file, line.line));
+        let calls = source.is_some_and(|source| CALLS.iter().any(|call| source.contains(call)))
+            // `with connection:` commits where the block ends.
+            || source.is_some_and(|source| source.starts_with("with "));
+        all += row.samples;
+        database += if calls { row.samples } else { 0 };
+    }
+    2 * database > all
+}
+
 /// Adds up thread samples; knows what each state means for the totals.
 pub(super) struct Adder<'a> {
     profile: &'a Profile,
     runs_loop: Vec<bool>,
+    /// Whether sleeps of C code are waits for a database's lock.
+    polls: bool,
 }
 
 impl<'a> Adder<'a> {
     pub(super) fn new(profile: &'a Profile) -> Self {
         let runs_loop = profile.threads.iter().map(|thread| runs_loop(profile, thread)).collect();
-        Self { profile, runs_loop }
+        Self { profile, runs_loop, polls: waits_for_database(profile) }
     }
 
     /// The whole recording.
@@ -128,8 +158,10 @@ impl<'a> Adder<'a> {
         if let Some(sum) = totals.causes.get_mut(cause as usize) {
             *sum += samples;
         }
-        if enters {
-            totals.entering += samples;
+        match cause {
+            Cause::Lock if enters => totals.entering += samples,
+            Cause::Sleep if enters && self.polls => totals.polling += samples,
+            _ => {}
         }
         let runs_loop = self.runs_loop.get(usize::from(thread)).is_some_and(|&runs| runs);
         if cause == Cause::Parked && runs_loop {

@@ -4,6 +4,8 @@
 pub const HOLDS_GIL: &str = "holds-gil";
 /// Collects garbage.
 pub const COLLECTING: &str = "garbage-collection";
+/// C code sleeps until its next attempt.
+pub const NATIVE_SLEEP: &str = "native-sleep";
 /// Waits because another thread stopped the world (free-threaded builds).
 pub const STOP_THE_WORLD: &str = "stop-the-world";
 /// An event loop in its own selector; also the id of the probe that says more.

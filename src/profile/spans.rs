@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Function, Origin, State, Tables, ThreadId};
+use crate::model::{Cause, Function, Origin, State, Tables, ThreadId, note};
 
 use super::meta::Usage;
 
@@ -17,7 +17,8 @@ pub struct StateKind {
     pub cause: Cause,
     /// Whether it is a wait to *enter* a critical section: some thread is in it and has to leave.
     /// Other waits with cause `lock` are for a signal (a queue's item, an event, a future's result,
-    /// a thread's end), and there another thread's work is what takes the time.
+    /// a thread's end), and there another thread's work is what takes the time. A sleep of C code
+    /// between two attempts counts as one, too: for which lock, others have to tell.
     pub enters: bool,
 }
 
@@ -25,7 +26,11 @@ impl StateKind {
     /// The kind of a state.
     #[must_use]
     pub fn of(tables: &Tables, state: &State) -> Self {
-        let enters = state.cause == Cause::Lock && enters_critical_section(tables, state);
+        let enters = match state.cause {
+            Cause::Lock => enters_critical_section(tables, state),
+            Cause::Sleep => tables.note(state) == Some(note::NATIVE_SLEEP),
+            _ => false,
+        };
         Self { cause: state.cause, enters }
     }
 }

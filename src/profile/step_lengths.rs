@@ -44,6 +44,16 @@ impl StepLengths {
         Nanos(value.min(self.max().0 / UNIT) * UNIT)
     }
 
+    /// How many steps took up to a millisecond, up to two, up to four, and so on: each upper bound with
+    /// its count.
+    pub fn doublings(&self) -> impl Iterator<Item = (Nanos, u64)> + '_ {
+        let buckets = self.0.iter().flat_map(|histogram| histogram.iter_log(1000, 2.0));
+        buckets.map(|bucket| {
+            let bound = (bucket.value_iterated_to() + 1).saturating_mul(UNIT);
+            (Nanos(bound), bucket.count_since_last_iteration())
+        })
+    }
+
     /// The longest.
     #[must_use]
     pub fn max(&self) -> Nanos {

@@ -1,10 +1,12 @@
 //! The state of the screen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::Topic;
 use crate::diagnose::Verdict;
+use crate::model::Pid;
 
 use super::sheet::Sorting;
 use super::shot::{Shot, Source};
@@ -28,11 +30,13 @@ pub enum View {
     Locks,
     /// What stands out.
     Findings,
+    /// The processes that are looked at.
+    Processes,
 }
 
 impl View {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Overview,
         Self::Threads,
         Self::Functions,
@@ -40,6 +44,7 @@ impl View {
         Self::Tasks,
         Self::Locks,
         Self::Findings,
+        Self::Processes,
     ];
 
     /// What it is called.
@@ -53,6 +58,7 @@ impl View {
             Self::Tasks => "tasks",
             Self::Locks => "locks",
             Self::Findings => "findings",
+            Self::Processes => "processes",
         }
     }
 }
@@ -109,6 +115,9 @@ pub struct App {
     pub(super) filter: String,
     pub(super) flame: FlameState,
     pub(super) shot: Option<Arc<Shot>>,
+    /// The last snapshot of each process, and the one that all views but one are about.
+    pub(super) members: BTreeMap<Pid, Arc<Shot>>,
+    pub(super) chosen: Option<Pid>,
     /// What came while the screen was frozen.
     pub(super) unseen: Option<Arc<Shot>>,
     pub(super) frozen: bool,
@@ -143,6 +152,8 @@ impl App {
             filter: String::new(),
             flame: FlameState::default(),
             shot: None,
+            members: BTreeMap::new(),
+            chosen: None,
             unseen: None,
             frozen: false,
             verdict: None,
@@ -209,14 +220,36 @@ impl App {
         self.rows = rows;
     }
 
-    /// Takes a snapshot. A frozen screen shows it when it goes on; the end of the process is shown
-    /// at once.
-    pub fn receive(&mut self, shot: Arc<Shot>) {
+    /// The process that all views but that of processes are about: the first one, or the one that was
+    /// chosen.
+    #[must_use]
+    pub const fn chosen(&self) -> Option<Pid> {
+        self.chosen
+    }
+
+    /// Takes a snapshot of a process. A frozen screen shows it when it goes on; the end of the process
+    /// is shown at once.
+    pub fn receive(&mut self, pid: Pid, shot: Arc<Shot>) {
+        self.members.insert(pid, Arc::clone(&shot));
+        if *self.chosen.get_or_insert(pid) != pid {
+            return;
+        }
         if self.frozen && shot.source == Source::Live {
             self.unseen = Some(shot);
             return;
         }
         self.show(shot);
+    }
+
+    /// Has the views be about another process.
+    pub(super) fn choose(&mut self, pid: Pid) {
+        let Some(shot) = self.members.get(&pid).cloned() else { return };
+        if self.chosen.replace(pid) != Some(pid) {
+            self.lists = [List::default(); View::ALL.len()];
+            (self.verdict, self.unseen, self.frozen) = (None, None, false);
+            self.flame = FlameState::default();
+            self.show(shot);
+        }
     }
 
     pub(super) fn show(&mut self, shot: Arc<Shot>) {

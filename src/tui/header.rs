@@ -97,6 +97,12 @@ fn numbers(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
     let value = |name: &str| measures.get(name).map(|measure| measure.value);
     let used = value("cpus_used").unwrap_or(0.0);
     let mut told = vec![format!("CPUs {used:.2} of {:.1}", shot.profile.meta.usable_cpus)];
+    if app.members.len() > 1 {
+        let all = app.members.values().filter(|it| it.source == Source::Live);
+        let used = all.filter_map(|it| it.diagnosis.verdict.measures.get("cpus_used"));
+        let sum: f64 = used.map(|measure| measure.value).sum();
+        told.push(format!("all {} processes {sum:.2}", app.members.len()));
+    }
     if let Some(held) = value("gil_held") {
         let waiters = value("gil_waiters").unwrap_or(0.0);
         told.push(format!("GIL held {}, {waiters:.1} wait", percent(held)));
@@ -148,7 +154,23 @@ fn trail(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot) {
         if shown {
             style = app.theme.selected();
         }
-        put(buffer, (x, area.y), &app.theme.column(share).to_string(), 1, style);
+        let shown = if app.theme.colour { app.theme.column(share) } else { letter(share, tag) };
+        put(buffer, (x, area.y), &shown.to_string(), 1, style);
+    }
+}
+
+/// The same without colours: the tag's letter, a capital where it is half of all or more.
+const fn letter(share: f64, tag: Tag) -> char {
+    if share <= 0.0 {
+        return '.';
+    }
+    match (tag, share >= 0.5) {
+        (Tag::EventLoopBlocking, true) => 'B',
+        (Tag::EventLoopBlocking, false) => 'b',
+        (Tag::GilContended, true) => 'G',
+        (Tag::GilContended, false) => 'g',
+        (_, true) => 'R',
+        (_, false) => 'r',
     }
 }
 

@@ -34,14 +34,15 @@ const fn c(char: char) -> KeyCode {
 }
 
 /// Views that are tables.
-const TABLES: &[View] = &[View::Threads, View::Functions, View::Tasks, View::Locks, View::Findings];
+const TABLES: &[View] =
+    &[View::Threads, View::Functions, View::Tasks, View::Locks, View::Findings, View::Processes];
 
 /// All keys. The first that fits is taken.
 pub(super) const BINDINGS: [Binding; 21] = [
     of("q", "leave", &[(c('q'), Action::Quit)]),
     of("? F1", "these keys", &[(c('?'), Action::Help), (KeyCode::F(1), Action::Help)]),
     of(
-        "1-7 tab",
+        "1-8 tab",
         "another view",
         &[
             (c('1'), Action::Show(View::Overview)),
@@ -51,6 +52,7 @@ pub(super) const BINDINGS: [Binding; 21] = [
             (c('5'), Action::Show(View::Tasks)),
             (c('6'), Action::Show(View::Locks)),
             (c('7'), Action::Show(View::Findings)),
+            (c('8'), Action::Show(View::Processes)),
             (KeyCode::Tab, Action::NextView(true)),
             (KeyCode::BackTab, Action::NextView(false)),
         ],
@@ -243,5 +245,5 @@ fn view_at(column: u16) -> Option<View> {
 
 /// A view's name with its key.
 pub(super) fn tab(view: View) -> String {
-    format!("{} {}  ", view as usize + 1, view.name())
+    format!("{} {} ", view as usize + 1, view.name())
 }

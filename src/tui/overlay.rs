@@ -21,6 +21,11 @@ pub(super) fn help_text(app: &App) -> Prose {
     prose.plain("", "The mouse selects, scrolls, and sorts by the heading that it hits.");
     prose.plain(
         "",
+        "The line `busy` has the last minutes: how many threads do not wait, in the colour of what most of \
+         them do (without colours: R running, G wanting the GIL, B blocking a loop; small below half).",
+    );
+    prose.plain(
+        "",
         "Shares are of thread samples in the window. A verdict changes when two windows in turn say so.",
     );
     prose

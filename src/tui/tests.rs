@@ -50,7 +50,7 @@ fn app(theme: Theme) -> App {
 
 fn showing(fixture: &Fixture, theme: Theme) -> App {
     let mut app = app(theme);
-    app.receive(shot(fixture, Source::Live));
+    app.receive(4242, shot(fixture, Source::Live));
     app
 }
 
@@ -199,11 +199,11 @@ fn a_frozen_screen_stays_and_the_end_is_shown_at_once() {
     let mut app = showing(&fixture(), Theme::default());
     press(&mut app, KeyCode::Char(' '));
     assert!(screen(&mut app, SIZE).contains("FROZEN"));
-    app.receive(shot(&Fixture::new(5), Source::Live));
+    app.receive(4242, shot(&Fixture::new(5), Source::Live));
     assert!(screen(&mut app, SIZE).contains("event-loop-blocked"), "what came is not shown");
     press(&mut app, KeyCode::Char(' '));
     assert!(screen(&mut app, SIZE).contains("LIVE"));
-    app.receive(shot(&Fixture::new(5), Source::Ended));
+    app.receive(4242, shot(&Fixture::new(5), Source::Ended));
     let text = screen(&mut app, SIZE);
     assert!(text.contains("ENDED") && text.contains("w saves the recording"), "{text}");
 }
@@ -214,10 +214,31 @@ fn one_window_alone_does_not_change_the_verdict() {
     let told = |app: &mut App| screen(app, SIZE).lines().nth(2).unwrap_or_default().to_owned();
     assert!(told(&mut app).contains("event-loop-blocked"));
     let quiet = Fixture::new(5);
-    app.receive(shot(&quiet, Source::Live));
+    app.receive(4242, shot(&quiet, Source::Live));
     assert!(told(&mut app).contains("event-loop-blocked"));
-    app.receive(shot(&quiet, Source::Live));
+    app.receive(4242, shot(&quiet, Source::Live));
     assert!(!told(&mut app).contains("event-loop-blocked"), "{}", told(&mut app));
+}
+
+#[test]
+fn another_process_is_chosen() {
+    let mut app = showing(&fixture(), Theme::default());
+    let mut child = Fixture::new(5);
+    child.profile.meta.pid = 5000;
+    child.profile.meta.command = vec!["python3".into(), "worker.py".into()];
+    let thread = child.thread("MainThread");
+    child.spend(thread, 100, &Doing::new(Cause::Python, &["worker.py:work:1"]));
+    child.cpus(1.0, 0.0);
+    app.receive(5000, shot(&child, Source::Live));
+    let text = screen(&mut app, SIZE);
+    assert!(text.contains("pid 4242") && text.contains("all 2 processes 1.98"), "{text}");
+    press(&mut app, KeyCode::Char('8'));
+    let text = screen(&mut app, SIZE);
+    assert!(text.contains("cpu-bound") && text.contains("worker.py"), "{text}");
+    press(&mut app, KeyCode::Char('G'));
+    press(&mut app, KeyCode::Enter);
+    assert_eq!(app.chosen(), Some(5000));
+    assert!(screen(&mut app, SIZE).contains("pid 5000"));
 }
 
 #[test]
@@ -237,7 +258,7 @@ fn effects_are_asked_for() {
 #[test]
 fn a_recording_is_scrubbed_and_played() {
     let mut app = app(Theme::default()).replaying(30);
-    app.receive(shot(&fixture(), Source::File));
+    app.receive(4242, shot(&fixture(), Source::File));
     assert_eq!(app.tick(), None, "it does not play by itself");
     assert_eq!(press(&mut app, KeyCode::Char('<')), Some(Effect::Look));
     assert_eq!(app.replay().map(|it| it.position), Some(20));

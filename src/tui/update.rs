@@ -123,6 +123,12 @@ impl App {
         match (self.overlay, self.view) {
             (Overlay::None, View::Flame) => self.flame.zoom.clone_from(&self.flame.selected),
             (Overlay::None, View::Overview) => self.go_to(View::Findings),
+            (Overlay::None, View::Processes) => {
+                if let Some(pid) = views::processes::selected(self) {
+                    self.choose(pid);
+                    self.go_to(View::Overview);
+                }
+            }
             (Overlay::None, _) if !views::sheet(self).rows.is_empty() => {
                 self.toggle(Overlay::Details);
             }

@@ -3,6 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::machine::{LIMIT, alone, say};
 use super::program::{Program, repository};
 use super::pyconc;
@@ -68,6 +71,16 @@ impl Terminal {
     #[track_caller]
     fn shows(&self, text: &str) -> String {
         self.wait(text, |screen| screen.contains(text))
+    }
+
+    /// The number of the program that shows the screen.
+    fn pid(&self) -> Pid {
+        let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let shell = shell.trim();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        let children = children.expect("the shell runs");
+        let first = children.split_whitespace().next().expect("a child");
+        Pid::from_raw(first.parse().expect("a number"))
     }
 
     /// The files that were written, by their suffix.
@@ -160,6 +173,33 @@ fn a_smaller_terminal_a_stop_and_the_end_of_the_process_are_survived() {
 }
 
 #[test]
+fn a_stopped_screen_comes_back_and_an_ended_one_gives_the_terminal_back() {
+    let _alone = alone();
+    let program = blocked();
+    let terminal = Terminal::start(&[&program.pid()]);
+    terminal.shows("verdict:");
+    let pid = terminal.pid();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+        stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next())
+    };
+    terminal.keys(&["C-z"]);
+    terminal.wait("the shell's screen", |screen| !screen.contains("verdict:"));
+    let began = Instant::now();
+    while state() != Some('T') {
+        assert!(began.elapsed() < LIMIT, "^Z does not stop it");
+        std::thread::sleep(LOOK);
+    }
+    kill(pid, Signal::SIGCONT).expect("it lives");
+    terminal.shows("verdict:");
+    terminal.keys(&["2"]);
+    terminal.shows("MainThread");
+    kill(pid, Signal::SIGTERM).expect("it lives");
+    let screen = terminal.shows("left with 0");
+    assert!(!screen.contains("verdict:"), "{screen}");
+}
+
+#[test]
 fn a_recording_is_replayed_and_a_process_is_chosen() {
     let _alone = alone();
     let program = blocked();
@@ -201,4 +241,40 @@ fn one_screen_is_printed_as_text_and_as_json() {
     }
     let nothing = pyconc::run(&["top"]);
     assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);
+}
+
+/// Starts two children, one that computes and one that sleeps, and says their numbers.
+const PARENT: &str = r#"
+import json, subprocess, sys, time
+code = ["while True: pass", "import time\nwhile True: time.sleep(0.01)"]
+children = [subprocess.Popen([sys.executable, "-c", text]) for text in code]
+print(json.dumps({"children": [child.pid for child in children]}))
+print("ready", flush=True)
+try:
+    time.sleep(600)
+finally:
+    for child in children:
+        child.kill()
+"#;
+
+#[test]
+fn child_processes_are_shown_each_with_its_verdict() {
+    let _alone = alone();
+    let program = Program::inline(pythons::any(), PARENT);
+    let children = program.announced()["children"].clone();
+    let children: Vec<i64> =
+        children.as_array().expect("a list").iter().filter_map(serde_json::Value::as_i64).collect();
+    let terminal = Terminal::start(&["--subprocesses", "--view", "processes", &program.pid()]);
+    let screen = terminal.wait("each child", |screen| {
+        children.iter().all(|pid| screen.contains(&pid.to_string())) && screen.contains("cpu-bound")
+    });
+    assert!(screen.contains("all 3 processes"), "{screen}");
+    terminal.keys(&["/", "p", "a", "s", "s", "Enter", "Enter"]);
+    terminal.shows(&format!("pid {}", children[0]));
+    terminal.keys(&["q"]);
+    terminal.shows("left with 0");
+    for pid in children {
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a process"));
+        let _ = kill(pid, Signal::SIGKILL);
+    }
 }

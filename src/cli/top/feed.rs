@@ -14,6 +14,7 @@ use crate::cli::export::write_stacks;
 use crate::cli::failure::Failure;
 use crate::cli::files::{Document, begin_recording, open_recording};
 use crate::diagnose::diagnose;
+use crate::model::Pid;
 use crate::output::StackOptions;
 use crate::profile::{Block, History, Profile};
 use crate::session::{Ending, Observer};
@@ -50,7 +51,8 @@ pub(super) struct Look {
 
 /// What it says.
 pub(super) enum Told {
-    Shot(Arc<Shot>),
+    /// A snapshot of a process.
+    Shot(Pid, Arc<Shot>),
     Message(String),
 }
 
@@ -131,6 +133,7 @@ pub(super) fn window_of(
 
 /// Counts and judges what comes, and sends snapshots.
 pub(super) struct Analyst<'c> {
+    pub(super) pid: Pid,
     pub(super) history: History,
     pub(super) catalog: &'c Catalog,
     pub(super) look: Look,
@@ -177,7 +180,7 @@ impl Analyst<'_> {
             let told = match (told, &pending) {
                 (Some(told), _) => told,
                 (None, Some(Feed::Block(_) | Feed::Look(_))) => continue,
-                (None, _) => Told::Shot(Arc::new(self.shot())),
+                (None, _) => Told::Shot(self.pid, Arc::new(self.shot())),
             };
             if tell.send(told).is_err() {
                 return;

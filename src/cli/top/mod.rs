@@ -1,5 +1,6 @@
 //! `pyconc top`.
 
+mod family;
 mod feed;
 mod once;
 mod picker;
@@ -36,7 +37,7 @@ pub(super) fn run(options: &Top) -> Result<ExitCode, Failure> {
     let theme = theme(options, true);
     let app = App::new(theme, topics()?, options.window, options.rate).showing(view(options.view));
     let sampling = sampling(options);
-    screen::run(subject, app, sampling, options.keep, &catalog, &stop)
+    screen::run(subject, app, sampling, options.keep, options.subprocesses, &catalog, &stop)
 }
 
 /// What is shown.
@@ -92,5 +93,6 @@ const fn view(view: TopView) -> View {
         TopView::Tasks => View::Tasks,
         TopView::Locks => View::Locks,
         TopView::Findings => View::Findings,
+        TopView::Processes => View::Processes,
     }
 }

@@ -59,7 +59,8 @@ pub(super) fn run(
     let mut app = App::new(theme(options, false), topics()?, options.window, options.rate)
         .showing(view(options.view));
     app.resize(columns, rows);
-    app.receive(Arc::new(Shot::new(profile, diagnosis, source, Vec::new())));
+    let pid = profile.meta.pid;
+    app.receive(pid, Arc::new(Shot::new(profile, diagnosis, source, Vec::new())));
     let mut terminal =
         Terminal::new(TestBackend::new(columns, rows)).context("preparing the screen")?;
     let screen =

@@ -9,7 +9,8 @@ use anyhow::Context;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use super::Shown;
-use super::feed::{Analyst, Feed, Look, Orders, Told, sample};
+use super::family::{Family, Plan};
+use super::feed::{Analyst, Feed, Look, Told};
 use super::picker;
 use super::terminal::Screen;
 use crate::catalog::Catalog;
@@ -17,7 +18,7 @@ use crate::cli::attach::{Attached, Subject};
 use crate::cli::failure::Failure;
 use crate::cli::files::open;
 use crate::profile::{History, read_history};
-use crate::session::{Ending, Options};
+use crate::session::Options;
 use crate::tui::{App, Effect, Source, action_of_key, action_of_mouse, draw};
 
 /// The screen is drawn no more often than this.
@@ -30,6 +31,7 @@ pub(super) fn run(
     app: App,
     options: Options,
     keep: Duration,
+    subprocesses: bool,
     catalog: &Catalog,
     stop: &AtomicBool,
 ) -> Result<ExitCode, Failure> {
@@ -50,26 +52,45 @@ pub(super) fn run(
         }
     };
     // What can be wrong is told before the screen is taken.
-    let mut attached = Attached::new(&subject, catalog, options, stop)?;
+    let attached = Attached::new(&subject, catalog, options, stop)?;
+    let root = attached.session.profile().meta.pid;
     let most = usize::try_from(keep.as_secs()).unwrap_or(usize::MAX).max(1);
-    let history = History::new(attached.session.profile().meta.clone(), most);
-    let analyst = analyst(history, &app, catalog, Source::Live);
-    let orders = Orders::default();
-    let (feed, fed) = channel();
     let (tell, told) = channel();
-    let ending = std::thread::scope(|scope| -> Result<Ending, Failure> {
-        let (orders, blocks) = (&orders, feed.clone());
-        let attached = &mut attached;
-        let sampler = scope.spawn(move || sample(attached, orders, &blocks));
-        scope.spawn(move || analyst.run(&fed, &tell));
-        let outcome = show(app, &told, &feed, Some(orders), stop);
-        orders.end();
-        let ending =
-            sampler.join().map_err(|_| anyhow::anyhow!("the sampling thread has failed"))?;
-        let _ = feed.send(Feed::Leave);
-        outcome.map(|()| ending)
-    })?;
-    Ok(attached.finish(ending))
+    let family = Family::new(Plan { catalog, options, most, window: app.window() }, tell);
+    std::thread::scope(|scope| {
+        let sampled = family.add(scope, attached);
+        if subprocesses {
+            scope.spawn(|| family.follow(scope, root));
+        }
+        let outcome = show(app, &told, &Sink::Family(&family), stop);
+        family.end();
+        let joined = sampled.join().map_err(|_| anyhow::anyhow!("the sampling thread has failed"));
+        outcome?;
+        let (attached, ending) = joined?;
+        Ok(attached.finish(ending))
+    })
+}
+
+/// Who does what the screen asks for.
+enum Sink<'a, 'c> {
+    /// Processes that are sampled.
+    Family(&'a Family<'c>),
+    /// A recording.
+    File(&'a Sender<Feed>),
+}
+
+impl Sink<'_, '_> {
+    fn send(&self, app: &App, feed: Feed) {
+        match self {
+            Self::Family(family) => {
+                if let Some(pid) = app.chosen() {
+                    family.send(pid, feed);
+                }
+            }
+            // That nobody listens any more shows elsewhere.
+            Self::File(sender) => drop(sender.send(feed)),
+        }
+    }
 }
 
 fn replay(
@@ -78,21 +99,19 @@ fn replay(
     catalog: &Catalog,
     stop: &AtomicBool,
 ) -> Result<ExitCode, Failure> {
-    let analyst = analyst(history, &app, catalog, Source::File);
+    let pid = history.whole().meta.pid;
+    let analyst =
+        Analyst { pid, history, catalog, look: look(&app), source: Source::File, floor: 0 };
     let (feed, fed) = channel();
     let (tell, told) = channel();
     std::thread::scope(|scope| {
         scope.spawn(move || analyst.run(&fed, &tell));
         let _ = feed.send(Feed::Look(look(&app)));
-        let outcome = show(app, &told, &feed, None, stop);
+        let outcome = show(app, &told, &Sink::File(&feed), stop);
         let _ = feed.send(Feed::Leave);
         outcome
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn analyst<'c>(history: History, app: &App, catalog: &'c Catalog, source: Source) -> Analyst<'c> {
-    Analyst { history, catalog, look: look(app), source, floor: 0 }
 }
 
 fn look(app: &App) -> Look {
@@ -107,8 +126,7 @@ fn take() -> Result<Screen, Failure> {
 fn show(
     mut app: App,
     told: &Receiver<Told>,
-    feed: &Sender<Feed>,
-    orders: Option<&Orders>,
+    sink: &Sink<'_, '_>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let mut screen = take()?;
@@ -120,7 +138,7 @@ fn show(
     loop {
         while let Ok(news) = told.try_recv() {
             match news {
-                Told::Shot(shot) => app.receive(shot),
+                Told::Shot(pid, shot) => app.receive(pid, shot),
                 Told::Message(message) => app.say(message),
             }
             dirty = true;
@@ -135,7 +153,7 @@ fn show(
         if played.elapsed() >= PLAY {
             played = Instant::now();
             if let Some(effect) = app.tick() {
-                perform(effect, &app, feed, orders, &mut screen)?;
+                perform(effect, &app, sink, &mut screen)?;
                 dirty = true;
             }
         }
@@ -156,35 +174,31 @@ fn show(
         dirty = true;
         match app.apply(action) {
             Some(Effect::Quit) => return Ok(()),
-            Some(effect) => perform(effect, &app, feed, orders, &mut screen)?,
+            Some(effect) => perform(effect, &app, sink, &mut screen)?,
             None => {}
         }
     }
 }
 
-/// Does what the screen asks for. That nobody listens any more shows elsewhere.
+/// Does what the screen asks for.
 fn perform(
     effect: Effect,
     app: &App,
-    feed: &Sender<Feed>,
-    orders: Option<&Orders>,
+    sink: &Sink<'_, '_>,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    let order = match effect {
-        Effect::Quit => return Ok(()),
-        Effect::Suspend => return Ok(screen.suspend().context("taking the terminal again")?),
-        Effect::Redraw => return Ok(screen.terminal.clear().context("clearing the screen")?),
-        Effect::Look => Feed::Look(look(app)),
-        Effect::Reset => Feed::Reset,
-        Effect::Rate => {
-            if let Some(orders) = orders {
-                orders.change_rate(app.rate());
-            }
-            Feed::Rate(app.rate())
-        }
-        Effect::Save => Feed::Save,
-        Effect::Export => Feed::Export,
-    };
-    let _ = feed.send(order);
+    match (effect, sink) {
+        (Effect::Quit, _) => {}
+        (Effect::Suspend, _) => screen.suspend().context("taking the terminal again")?,
+        (Effect::Redraw, _) => screen.terminal.clear().context("clearing the screen")?,
+        (Effect::Look, Sink::Family(family)) => family.look(look(app)),
+        (Effect::Look, Sink::File(_)) => sink.send(app, Feed::Look(look(app))),
+        (Effect::Rate, Sink::Family(family)) => family.change_rate(app.rate()),
+        // A recording was sampled when it was made.
+        (Effect::Rate, Sink::File(_)) => {}
+        (Effect::Reset, _) => sink.send(app, Feed::Reset),
+        (Effect::Save, _) => sink.send(app, Feed::Save),
+        (Effect::Export, _) => sink.send(app, Feed::Export),
+    }
     Ok(())
 }

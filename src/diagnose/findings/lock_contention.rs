@@ -10,7 +10,7 @@ use crate::diagnose::locks::lock_words;
 use crate::diagnose::site::Site;
 use crate::diagnose::verdict::{Workload, holds};
 use crate::diagnose::words::{percent, ratio, rounded};
-use crate::model::{Lock, LockKind};
+use crate::model::{Cause, Lock, LockKind};
 use crate::profile::StateKind;
 
 use super::{Case, Finding, Row, Severity, evidence, heaviest, total};
@@ -33,7 +33,8 @@ pub(super) fn find(case: &Case) -> Vec<Finding> {
             let thread = case.profile.threads.get(usize::from(row.thread));
             thread.is_some_and(|thread| thread.event_loop.is_some())
         };
-        StateKind::of(case.tables(), row.state).enters
+        row.state.cause == Cause::Lock
+            && StateKind::of(case.tables(), row.state).enters
             && !case.is_deadlocked(row.thread)
             && !(row.state.descriptor.is_some() && runs_loop())
     };

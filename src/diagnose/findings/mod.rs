@@ -3,6 +3,7 @@
 mod blocked_loop;
 mod blocks_shutdown;
 mod cpu_starved;
+mod database_locked;
 mod deadlock;
 mod executor_starved;
 mod fan_out;
@@ -101,7 +102,7 @@ const MOST_PER_FAMILY: usize = 20;
 type Family = fn(&Case) -> Vec<Finding>;
 
 /// All families.
-const FAMILIES: [Family; 20] = [
+const FAMILIES: [Family; 21] = [
     deadlock::find,
     blocked_loop::find,
     gil_contention::find,
@@ -109,6 +110,7 @@ const FAMILIES: [Family; 20] = [
     holding_gil::find,
     lock_held::find,
     lock_contention::find,
+    database_locked::find,
     lock_on_event_loop::find,
     executor_starved::find,
     task_deadlock::find,
@@ -125,7 +127,7 @@ const FAMILIES: [Family; 20] = [
 ];
 
 /// The ids of all findings.
-pub const FINDINGS: [&str; 31] = [
+pub const FINDINGS: [&str; 32] = [
     "deadlock",
     "blocked-event-loop",
     "gil-contention",
@@ -135,6 +137,7 @@ pub const FINDINGS: [&str; 31] = [
     "lock-held-across-io",
     "priority-inversion",
     "lock-contention",
+    "database-locked",
     "lock-on-event-loop",
     "executor-starved",
     "executor-saturated",

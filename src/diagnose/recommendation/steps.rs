@@ -48,8 +48,9 @@ pub(super) fn steps(situation: &Situation, choice: &Choice) -> Vec<Step> {
     if let Some(finding) = finding {
         steps.extend(call_elsewhere(situation, choice.model, finding));
     }
-    // What was rewritten in its place needs no pattern.
-    let rewritten = steps.iter().any(|step: &Step| step.after.is_some());
+    // What was rewritten in its place needs no pattern, and a database's lock is not the program's.
+    let rewritten = steps.iter().any(|step: &Step| step.after.is_some())
+        || finding.is_some_and(|finding| finding.id == "database-locked");
     if !rewritten {
         let site = finding.and_then(|it| it.site.clone()).or_else(|| busiest(situation));
         steps.extend(recipe(situation, choice.model, finding, site));

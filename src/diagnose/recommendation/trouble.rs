@@ -31,6 +31,9 @@ pub(super) fn deadlocked(load: &Load) -> Choice {
 
 pub(super) fn lock_bound(situation: &Situation) -> Choice {
     let load = situation.load;
+    if let Some(choice) = database(situation) {
+        return choice;
+    }
     let choice = Choice::new(
         Model::ReduceLockScope,
         Some(Gain::of_smaller_blocks(situation.profile, load)),
@@ -56,6 +59,32 @@ pub(super) fn lock_bound(situation: &Situation) -> Choice {
     choice
         .not(Model::Asyncio, "Tasks would wait for an asyncio.Lock in the same way.")
         .about("lock-contention")
+}
+
+/// Writers of a database that lets one of them write at a time.
+fn database(situation: &Situation) -> Option<Choice> {
+    let finding = situation.serious("database-locked")?;
+    let locks = situation.finding("lock-contention").map_or(0.0, |it| it.share);
+    let waiting = finding.evidence.get("mean_waiting").and_then(Value::as_f64)?;
+    if finding.share < locks {
+        return None;
+    }
+    let choice = Choice::new(
+        Model::ReduceLockScope,
+        None,
+        format!(
+            "On average {:.1} threads sleep until a database is free that another connection has locked for \
+             writing: one writes at a time, however many try.",
+            waiting
+        ),
+    );
+    Some(
+        choice
+            .and("One thread that writes for all, many rows in each transaction, takes the lock less often. How much that gains depends on the disk; the recording does not tell.")
+            .not(Model::Threads, "More threads would wait for the same lock.")
+            .not(Model::Processes, "Processes would wait for the same file's lock.")
+            .about("database-locked"),
+    )
 }
 
 /// What the holder of a contended lock mostly does.

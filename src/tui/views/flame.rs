@@ -53,12 +53,33 @@ pub(in crate::tui) fn draw(buffer: &mut Buffer, area: Rect, app: &App, shot: &Sh
         // The edge at the left tells bars apart where there are no colours.
         let room = usize::from(bar.width);
         let edge = if theme.unicode { "▏" } else { "|" };
-        let text = if room > 1 { theme.clean(&node.name, room - 1) } else { String::new() };
+        // Where there are no colours a letter tells the cause.
+        let cause = if theme.colour { String::new() } else { format!("{} ", letter(cause)) };
+        let text = format!("{cause}{}", node.name);
+        let text = if room > 1 { theme.clean(&text, room - 1) } else { String::new() };
         let rest = room.saturating_sub(1 + crate::output::columns(&text));
         let text = format!("{edge}{text}{}", " ".repeat(rest));
         put(buffer, (area.x + bar.left, area.y + bar.depth), &text, bar.width, style);
     }
     legend(buffer, area, app, shot, selected);
+}
+
+/// A cause in one letter.
+const fn letter(cause: Cause) -> char {
+    match cause {
+        Cause::Python => 'P',
+        Cause::Native => 'N',
+        Cause::CpuWait => 'Q',
+        Cause::Gil => 'G',
+        Cause::Lock => 'L',
+        Cause::Network => 'n',
+        Cause::Disk => 'd',
+        Cause::Pipe => 'p',
+        Cause::Child => 'c',
+        Cause::Sleep => 's',
+        Cause::Parked => '.',
+        Cause::Unknown => '?',
+    }
 }
 
 /// What is selected, and the colours.
@@ -86,8 +107,13 @@ fn legend(buffer: &mut Buffer, area: Rect, app: &App, shot: &Shot, selected: Opt
     let met = Cause::ALL.into_iter().filter(|cause| {
         root.and_then(|root| root.causes.get(*cause as usize)).is_some_and(|samples| *samples > 0)
     });
-    let told: Vec<_> =
-        met.map(|cause| (format!("{} ", cause.name()), theme.cause(cause))).collect();
+    let told: Vec<_> = met
+        .map(|cause| {
+            let name = cause.name();
+            let letter = if theme.colour { String::new() } else { format!("{} ", letter(cause)) };
+            (format!("{letter}{name}  "), theme.cause(cause))
+        })
+        .collect();
     pieces(buffer, Rect { y: at.y + 1, ..at }, &told);
 }
 

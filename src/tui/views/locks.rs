@@ -1,9 +1,10 @@
 //! Locks with those who wait for them, and who has them.
 
 use ratatui::style::Style;
+use serde_json::Value;
 
-use crate::diagnose::Site;
 use crate::diagnose::words::{percent, seconds};
+use crate::diagnose::{Finding, Severity, Site};
 use crate::tui::app::App;
 use crate::tui::sheet::{Cell, Column, Row, Sheet};
 use crate::tui::shot::Shot;
@@ -75,11 +76,37 @@ fn place(site: &Site) -> String {
     format!("{file}:{} {}", site.line, site.function)
 }
 
+/// The circle of a deadlock: each waits for what the next one has.
+fn ring(prose: &mut Prose, app: &App, finding: &Finding) {
+    let theme = app.theme;
+    let Some(ring) = finding.evidence.get("ring").and_then(|ring| ring.as_array()) else { return };
+    let text = |wait: &Value, key: &str| {
+        wait.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (down, turn) = if theme.unicode { ("│", "└▶") } else { ("|", "+>") };
+    prose.add("", "the circle", theme.strong());
+    for wait in ring {
+        prose.foreign("  ", &text(wait, "thread"), theme, theme.severity(Severity::Error));
+        let lock = format!("waits for {} {}", text(wait, "kind"), text(wait, "name"));
+        let since = wait.get("where").and_then(|site| {
+            let file = site.get("file")?.as_str()?.rsplit('/').next()?.to_owned();
+            Some(format!(" at {file}:{}", site.get("line")?))
+        });
+        let lock = lock + &since.unwrap_or_default();
+        prose.foreign(&format!("  {down} "), &lock, theme, Style::new());
+        let owner = format!("which {} has", text(wait, "owner"));
+        prose.foreign(&format!("  {turn} "), &owner, theme, theme.faint());
+    }
+    prose.gap();
+}
+
 pub(in crate::tui) fn details(app: &App, shot: &Shot, item: usize) -> Prose {
     let theme = app.theme;
     let mut prose = Prose::default();
-    if item < shot.diagnosis.findings.len() {
-        return super::findings::details(app, shot, item);
+    if let Some(finding) = shot.diagnosis.findings.get(item) {
+        ring(&mut prose, app, finding);
+        prose.join(super::findings::details(app, shot, item));
+        return prose;
     }
     let Some(lock) = shot.diagnosis.locks.get(item - shot.diagnosis.findings.len()) else {
         return prose;

@@ -5,6 +5,7 @@ pub(super) mod flame;
 pub(super) mod functions;
 pub(super) mod locks;
 pub(super) mod overview;
+pub(super) mod processes;
 pub(super) mod prose;
 pub(super) mod tasks;
 pub(super) mod threads;
@@ -27,6 +28,7 @@ pub(super) fn sheet(app: &App) -> Sheet {
         View::Tasks => tasks::sheet(app, shot),
         View::Locks => locks::sheet(app, shot),
         View::Findings => findings::sheet(app, shot),
+        View::Processes => processes::sheet(app),
         View::Overview | View::Flame => return Sheet::default(),
     };
     sheet.arranged(&app.filter, app.list().sorting)
@@ -45,7 +47,7 @@ pub(super) fn details(app: &App, shot: &Shot) -> Prose {
         View::Tasks => tasks::details(app, shot, item),
         View::Locks => locks::details(app, shot, item),
         View::Findings => findings::details(app, shot, item),
-        View::Overview | View::Flame => Prose::default(),
+        View::Overview | View::Flame | View::Processes => Prose::default(),
     }
 }
 

@@ -42,6 +42,11 @@ impl Prose {
         self.add(head, theme.clean(text, LONGEST), style);
     }
 
+    /// Adds what another one has.
+    pub(in crate::tui) fn join(&mut self, more: Self) {
+        self.paragraphs.extend(more.paragraphs);
+    }
+
     /// Adds an empty line.
     pub(in crate::tui) fn gap(&mut self) {
         self.paragraphs.push(Paragraph::default());

@@ -123,6 +123,9 @@ pub(in crate::tui) fn details(app: &App, shot: &Shot, item: usize) -> Prose {
             ),
         );
         prose.gap();
+        prose.add("", "its steps by length", theme.strong());
+        histogram(&mut prose, app, shot, it.tid);
+        prose.gap();
         prose.add("", "steps that blocked it, in the order of time", theme.strong());
         for episode in &it.episodes {
             let site = episode.site.as_ref().map_or_else(String::new, place);
@@ -162,6 +165,21 @@ pub(in crate::tui) fn details(app: &App, shot: &Shot, item: usize) -> Prose {
         prose.foreign("    ", &line, theme, Style::new());
     }
     prose
+}
+
+/// How many steps of a thread's loop took how long.
+fn histogram(prose: &mut Prose, app: &App, shot: &Shot, tid: i32) {
+    const WIDTH: usize = 40;
+    let threads = &shot.profile.tables.threads;
+    let index = threads.iter().rposition(|thread| thread.tid == tid);
+    let thread = index.and_then(|index| shot.profile.threads.get(index));
+    let Some(event_loop) = thread.and_then(|thread| thread.event_loop.as_ref()) else { return };
+    let buckets: Vec<_> = event_loop.steps.doublings().collect();
+    let most = buckets.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
+    for (bound, count) in buckets {
+        let bar = app.theme.bar(count as f64 / most as f64, WIDTH);
+        prose.plain("    ", format!("up to {:<8}{bar} {count}", seconds(bound.seconds())));
+    }
 }
 
 /// The frames of the await chain of a group's tasks, outermost first.

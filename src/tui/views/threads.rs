@@ -13,7 +13,7 @@ use crate::tui::shot::Shot;
 
 use super::prose::Prose;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 10] = [
     Column::text("thread", 0),
     Column::number("tid", 8),
     Column::number("run", 6),
@@ -22,7 +22,12 @@ const COLUMNS: [Column; 8] = [
     Column::number("block", 6),
     Column::text("mostly", 9),
     Column::text("at", 0),
+    Column::number("since", 8),
+    Column::text("peer or file", 22),
 ];
+/// How many of them a terminal of 80 columns has room for, and from how many on there is more.
+const NARROW: usize = 8;
+const WIDE: u16 = 110;
 
 /// Stacks of a thread that are shown in its details, and frames of each.
 const STACKS: usize = 4;
@@ -53,6 +58,8 @@ pub(in crate::tui) fn sheet(app: &App, shot: &Shot) -> Sheet {
                     heaviest(shot, thread.tid).map_or_else(String::new, |row| top(shot, &row)),
                 )
                 .styled(theme.place()),
+                since(shot, thread.tid),
+                Cell::text(peer(shot, thread.tid)),
             ],
             item,
         });
@@ -60,7 +67,27 @@ pub(in crate::tui) fn sheet(app: &App, shot: &Shot) -> Sheet {
     // Those that do most come first.
     let waits = |row: &Row| row.cells.get(4).and_then(|cell| cell.number).unwrap_or(0.0);
     rows.sort_by(|a, b| waits(a).total_cmp(&waits(b)));
-    Sheet { columns: &COLUMNS, rows }
+    let shown = if app.columns < WIDE { NARROW } else { COLUMNS.len() };
+    Sheet { columns: COLUMNS.get(..shown).unwrap_or_default(), rows }
+}
+
+/// Since when the thread is in its last state.
+fn since(shot: &Shot, tid: i32) -> Cell {
+    let profile = thread_of(shot, tid).and_then(|id| shot.profile.threads.get(usize::from(id)));
+    profile.and_then(|thread| thread.seen).map_or_else(Cell::default, |seen| {
+        let length = seen.last.since(seen.since).seconds();
+        Cell::number(length, seconds(length))
+    })
+}
+
+/// What the thread's last state waits for: the other end of a connection, or a file.
+fn peer(shot: &Shot, tid: i32) -> String {
+    let tables = &shot.profile.tables;
+    let profile = thread_of(shot, tid).and_then(|id| shot.profile.threads.get(usize::from(id)));
+    let seen = profile.and_then(|thread| thread.seen);
+    let state = seen.and_then(|seen| tables.states.get(seen.state));
+    let descriptor = state.and_then(|state| tables.descriptors.get(state.descriptor?));
+    descriptor.and_then(|it| it.target()).unwrap_or_default().to_owned()
 }
 
 /// The thread's id in the tables.
