@@ -22,18 +22,18 @@ struct Terminal {
 
 impl Terminal {
     fn start(arguments: &[&str]) -> Self {
+        // What is printed after the end shows that the terminal was given back.
+        let program = env!("CARGO_BIN_EXE_pyconc");
+        Self::run(&format!("{program} top {}; echo left with $?; exec cat", arguments.join(" ")))
+    }
+
+    fn run(command: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let name = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
         let terminal = Self { server: format!("pyconc{name}"), folder };
-        // What is printed after the end shows that the terminal was given back.
-        let command = format!(
-            "{} top {}; echo left with $?; exec cat",
-            env!("CARGO_BIN_EXE_pyconc"),
-            arguments.join(" ")
-        );
         let folder = terminal.folder.path().to_string_lossy().into_owned();
         let options = ["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24"];
-        terminal.tmux(&[&options[..], &["-c", &folder, &command]].concat());
+        terminal.tmux(&[&options[..], &["-c", &folder, command]].concat());
         terminal
     }
 
@@ -119,7 +119,8 @@ fn the_line_that_blocks_a_loop_is_shown_and_each_key_does_what_it_says() {
         ("5", "OrderService.handle"),
         ("6", "no thread waited for a lock"),
         ("7", "severity   share finding"),
-        ("Tab", "of "),
+        ("Tab", "pid verdict"),
+        ("Tab", "thread samples"),
         ("?", "keys of the view"),
         ("Escape", "[blocked-event-loop]"),
     ] {
@@ -176,26 +177,22 @@ fn a_smaller_terminal_a_stop_and_the_end_of_the_process_are_survived() {
 fn a_stopped_screen_comes_back_and_an_ended_one_gives_the_terminal_back() {
     let _alone = alone();
     let program = blocked();
-    let terminal = Terminal::start(&[&program.pid()]);
+    // A shell with job control, as a user has it.
+    let terminal = Terminal::run("exec bash --norc --noprofile -i");
+    let command =
+        format!("{} top {}; echo left with $?", env!("CARGO_BIN_EXE_pyconc"), program.pid());
+    terminal.keys(&["-l", &command]);
+    terminal.keys(&["Enter"]);
     terminal.shows("verdict:");
-    let pid = terminal.pid();
-    let state = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
-        stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next())
-    };
     terminal.keys(&["C-z"]);
-    terminal.wait("the shell's screen", |screen| !screen.contains("verdict:"));
-    let began = Instant::now();
-    while state() != Some('T') {
-        assert!(began.elapsed() < LIMIT, "^Z does not stop it");
-        std::thread::sleep(LOOK);
-    }
-    kill(pid, Signal::SIGCONT).expect("it lives");
+    terminal.shows("Stopped");
+    terminal.keys(&["fg", "Enter"]);
     terminal.shows("verdict:");
     terminal.keys(&["2"]);
     terminal.shows("MainThread");
+    let pid = terminal.pid();
     kill(pid, Signal::SIGTERM).expect("it lives");
-    let screen = terminal.shows("left with 0");
+    let screen = terminal.wait("the shell", |screen| !screen.contains("verdict:"));
     assert!(!screen.contains("verdict:"), "{screen}");
 }
 
@@ -243,18 +240,16 @@ fn one_screen_is_printed_as_text_and_as_json() {
     assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);
 }
 
-/// Starts two children, one that computes and one that sleeps, and says their numbers.
+/// Starts two children, one that computes and one that sleeps, and says their numbers. They end with it,
+/// however it ends.
 const PARENT: &str = r#"
 import json, subprocess, sys, time
-code = ["while True: pass", "import time\nwhile True: time.sleep(0.01)"]
+begin = "import os, time\nparent = os.getppid()\nwhile os.getppid() == parent: "
+code = [begin + "sum(range(1000))", begin + "time.sleep(0.01)"]
 children = [subprocess.Popen([sys.executable, "-c", text]) for text in code]
 print(json.dumps({"children": [child.pid for child in children]}))
 print("ready", flush=True)
-try:
-    time.sleep(600)
-finally:
-    for child in children:
-        child.kill()
+time.sleep(600)
 "#;
 
 #[test]
@@ -269,12 +264,23 @@ fn child_processes_are_shown_each_with_its_verdict() {
         children.iter().all(|pid| screen.contains(&pid.to_string())) && screen.contains("cpu-bound")
     });
     assert!(screen.contains("all 3 processes"), "{screen}");
-    terminal.keys(&["/", "p", "a", "s", "s", "Enter", "Enter"]);
+    terminal.keys(&["/", "c", "p", "u", "-", "b", "Enter", "Enter"]);
     terminal.shows(&format!("pid {}", children[0]));
     terminal.keys(&["q"]);
     terminal.shows("left with 0");
-    for pid in children {
-        let pid = Pid::from_raw(i32::try_from(pid).expect("a process"));
-        let _ = kill(pid, Signal::SIGKILL);
+}
+
+#[test]
+fn a_screen_whose_terminal_goes_away_ends() {
+    let _alone = alone();
+    let program = blocked();
+    let terminal = Terminal::start(&[&program.pid()]);
+    terminal.shows("verdict:");
+    let pid = terminal.pid();
+    drop(terminal);
+    let began = Instant::now();
+    while kill(pid, None).is_ok() {
+        assert!(began.elapsed() < LIMIT, "it goes on without a terminal");
+        std::thread::sleep(LOOK);
     }
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+use ratatui::crossterm::event::{Event, KeyCode, KeyModifiers};
 
-use super::terminal::Screen;
+use super::terminal::{Keys, Screen};
 use crate::cli::failure::Failure;
 use crate::cli::ps;
 use crate::model::{Nanos, Pid};
@@ -20,6 +20,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// Has the user choose a process; `None` when none was chosen.
 pub(super) fn choose(
     screen: &mut Screen,
+    keys: &Keys,
     theme: Theme,
     stop: &AtomicBool,
 ) -> Result<Option<Pid>, Failure> {
@@ -32,8 +33,8 @@ pub(super) fn choose(
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        if event::poll(POLL).context("reading keys")? {
-            let Event::Key(key) = event::read().context("reading keys")? else { continue };
+        if let Some(event) = keys.next(POLL).context("the terminal has gone away")? {
+            let Event::Key(key) = event else { continue };
             let control = key.modifiers.contains(KeyModifiers::CONTROL);
             match key.code {
                 KeyCode::Char('c') if control => return Ok(None),

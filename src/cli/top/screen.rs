@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::Shown;
 use super::family::{Family, Plan};
 use super::feed::{Analyst, Feed, Look, Told};
 use super::picker;
-use super::terminal::Screen;
+use super::terminal::{Keys, Screen};
 use crate::catalog::Catalog;
 use crate::cli::attach::{Attached, Subject};
 use crate::cli::failure::Failure;
@@ -35,6 +35,7 @@ pub(super) fn run(
     catalog: &Catalog,
     stop: &AtomicBool,
 ) -> Result<ExitCode, Failure> {
+    let keys = Keys::read();
     let subject = match shown {
         Shown::File(file) => {
             let (history, note) = read_history(open(&file)?)?;
@@ -42,11 +43,11 @@ pub(super) fn run(
             if let Some(note) = note {
                 app.say(note);
             }
-            return replay(history, app, catalog, stop);
+            return replay(history, app, catalog, &keys, stop);
         }
         Shown::Process(subject) => subject,
         Shown::Unchosen => {
-            let chosen = picker::choose(&mut take()?, app.theme(), stop)?;
+            let chosen = picker::choose(&mut take()?, &keys, app.theme(), stop)?;
             let Some(pid) = chosen else { return Ok(ExitCode::SUCCESS) };
             Subject::Pid(pid)
         }
@@ -62,13 +63,24 @@ pub(super) fn run(
         if subprocesses {
             scope.spawn(|| family.follow(scope, root));
         }
-        let outcome = show(app, &told, &Sink::Family(&family), stop);
-        family.end();
+        // Whatever happens here, the threads must not be waited for in vain.
+        let threads = Threads(&family);
+        let outcome = show(app, &told, &Sink::Family(&family), &keys, stop);
+        drop(threads);
         let joined = sampled.join().map_err(|_| anyhow::anyhow!("the sampling thread has failed"));
         outcome?;
         let (attached, ending) = joined?;
         Ok(attached.finish(ending))
     })
+}
+
+/// Has the threads of a family end when it is dropped.
+struct Threads<'a, 'c>(&'a Family<'c>);
+
+impl Drop for Threads<'_, '_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Who does what the screen asks for.
@@ -97,6 +109,7 @@ fn replay(
     history: History,
     app: App,
     catalog: &Catalog,
+    keys: &Keys,
     stop: &AtomicBool,
 ) -> Result<ExitCode, Failure> {
     let pid = history.whole().meta.pid;
@@ -107,7 +120,7 @@ fn replay(
     std::thread::scope(|scope| {
         scope.spawn(move || analyst.run(&fed, &tell));
         let _ = feed.send(Feed::Look(look(&app)));
-        let outcome = show(app, &told, &Sink::File(&feed), stop);
+        let outcome = show(app, &told, &Sink::File(&feed), keys, stop);
         let _ = feed.send(Feed::Leave);
         outcome
     })?;
@@ -127,6 +140,7 @@ fn show(
     mut app: App,
     told: &Receiver<Told>,
     sink: &Sink<'_, '_>,
+    keys: &Keys,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let mut screen = take()?;
@@ -157,10 +171,10 @@ fn show(
                 dirty = true;
             }
         }
-        if !event::poll(FRAME / 2).context("reading keys")? {
+        let Some(event) = keys.next(FRAME / 2).context("the terminal has gone away")? else {
             continue;
-        }
-        let action = match event::read().context("reading keys")? {
+        };
+        let action = match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => action_of_key(&app, key),
             Event::Mouse(mouse) => action_of_mouse(&app, mouse),
             Event::Resize(columns, rows) => {
@@ -190,7 +204,7 @@ fn perform(
     match (effect, sink) {
         (Effect::Quit, _) => {}
         (Effect::Suspend, _) => screen.suspend().context("taking the terminal again")?,
-        (Effect::Redraw, _) => screen.terminal.clear().context("clearing the screen")?,
+        (Effect::Redraw, _) => screen.clear().context("clearing the screen")?,
         (Effect::Look, Sink::Family(family)) => family.look(look(app)),
         (Effect::Look, Sink::File(_)) => sink.send(app, Feed::Look(look(app))),
         (Effect::Rate, Sink::Family(family)) => family.change_rate(app.rate()),
