@@ -19,10 +19,8 @@ const UNTIMED: f64 = 0.001;
 /// The share of the steps whose bounds need not hold: the program may have lost its CPU just before
 /// it read its clock, or just after.
 const PREEMPTED: f64 = 0.02;
-/// A machine on which both had their CPUs, but for this share of the time, excuses nothing.
-const CALM: f64 = 0.04;
-/// And one on which they had not excuses at most this share of the steps.
-const EXCUSED: f64 = 0.03;
+/// A machine excuses the share of the steps for which it gave no CPU, and at most this one.
+const EXCUSED: f64 = 0.05;
 /// How long after its start a loop of uvloop may stay unknown, in seconds: it has no frame that
 /// would show it, and a thread is asked for its loop twenty times a second.
 const UNASKED: f64 = 0.1;
@@ -161,7 +159,7 @@ impl Comparison {
             self.wrong.len(),
             1e2 * self.starved,
         ));
-        let excused = if self.starved < CALM { 0.0 } else { EXCUSED };
+        let excused = self.starved.min(EXCUSED);
         if self.wrong.len() as f64 <= excused * count {
             self.wrong.drain(..).for_each(|wrong| say(&format!("  excused: {wrong}")));
         }
