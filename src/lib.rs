@@ -22,6 +22,8 @@ pub mod profile;
 
 pub mod diagnose;
 
+pub mod compare;
+
 pub mod output;
 
 pub mod tui;

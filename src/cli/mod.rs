@@ -3,6 +3,7 @@
 mod args;
 mod attach;
 mod catalogue;
+mod compare;
 mod doctor;
 mod dump;
 mod explain;
@@ -49,6 +50,7 @@ pub fn run() -> Result<ExitCode, Failure> {
         Command::Top(options) => top::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Compare(options) => compare::run(&options),
         Command::Dump(options) => dump::run(&options),
         Command::Ps(options) => ps::run(&options),
         Command::Doctor(options) => doctor::run(&options),

@@ -39,7 +39,8 @@ pub(super) fn run(options: &Report) -> Result<ExitCode, Failure> {
         Err(subject) => watch(options, &subject, &catalog)?,
     };
     let diagnosis = diagnose(&profile, &catalog);
-    let text = text_options(options, &document);
+    let most = if options.all { usize::MAX } else { TextOptions::default().findings };
+    let text = text_options(options.no_color, most, &document);
     let format = options.format.unwrap_or_else(|| format_of(document.path()));
     document.write(|out| match format {
         ReportFormat::Text => report_text(out, &profile, &diagnosis, &text),
@@ -112,16 +113,17 @@ fn watch(
     Ok((profile, attached.finish(ending)))
 }
 
-fn text_options(options: &Report, document: &Document) -> TextOptions {
+/// How a text is laid out that is written to a document, with so many findings.
+pub(super) fn text_options(plain: bool, findings: usize, document: &Document) -> TextOptions {
     let terminal = document.path().is_none() && std::io::stdout().is_terminal();
-    let no_color = options.no_color || refuses_colour();
+    let no_color = plain || refuses_colour();
     TextOptions {
         width: crossterm::terminal::size()
             .ok()
             .filter(|_| terminal)
             .map_or(80, |(width, _)| width.into()),
         colour: terminal && !no_color,
-        findings: if options.all { usize::MAX } else { TextOptions::default().findings },
+        findings,
         // A terminal whose locale does not promise UTF-8 gets ASCII; a file gets UTF-8.
         unicode: !terminal || locale_is_utf8(),
     }

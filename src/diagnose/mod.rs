@@ -44,6 +44,7 @@ pub use self::tasks::{GroupMeasures, Lint, LintVerdict, LoopMoment, TaskMeasures
 pub use self::thread_groups::{ThreadGroup, kind as thread_kind};
 pub use self::timeline::Moment;
 pub use self::verdict::{Verdict, Workload};
+pub(crate) use self::words::{percent, ratio, rounded, seconds};
 
 use self::bootstrap::Resamples;
 use self::load::Load;

@@ -85,10 +85,14 @@ struct Child<'a> {
 /// # Errors
 /// When writing fails.
 pub fn report_json(w: &mut dyn Write, profile: &Profile, diagnosis: &Diagnosis) -> io::Result<()> {
-    let report = Report::of(profile, diagnosis);
+    write_json(w, &Report::of(profile, diagnosis))
+}
+
+/// Writes a document as JSON that is harmless on a terminal, and ends the line.
+pub(super) fn write_json(w: &mut dyn Write, document: &impl Serialize) -> io::Result<()> {
     let formatter = Harmless(PrettyFormatter::new());
     let mut serializer = serde_json::Serializer::with_formatter(&mut *w, formatter);
-    report.serialize(&mut serializer)?;
+    document.serialize(&mut serializer)?;
     writeln!(w)
 }
 

@@ -134,7 +134,7 @@ fn checked(diagnosis: &Diagnosis, check: (&'static str, &'static str, &[&str])) 
 }
 
 /// A text in which nothing is markup: it may hold words of the target.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let clean = sanitise(text, LONGEST);
     let mut escaped = String::with_capacity(clean.len());
     for c in clean.chars() {
@@ -147,7 +147,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A text as code within a line.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     format!("`{}`", sanitise(text, LONGEST).replace('`', "'").replace('|', "\\|"))
 }
 

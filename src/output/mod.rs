@@ -1,6 +1,7 @@
 //! Reports and exports. Invariant: writes to `&mut dyn Write`; opens no file.
 
 mod bar;
+mod comparison;
 mod dump;
 mod escape;
 mod findings;
@@ -20,6 +21,10 @@ mod thread_table;
 mod waits;
 
 pub(crate) use self::bar::bar;
+pub use self::comparison::{
+    Width, comparison_flamegraph, comparison_json, comparison_markdown, comparison_schema,
+    comparison_text,
+};
 pub use self::dump::{dump_json, dump_text};
 pub use self::escape::sanitise;
 pub(crate) use self::escape::{columns, sanitise_ascii};

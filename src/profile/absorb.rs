@@ -19,11 +19,17 @@ impl Profile {
     /// When the block contradicts itself or those before it. Nothing of it is counted then, and no
     /// further block fits.
     pub fn absorb(&mut self, block: &Block) -> Result<(), AbsorbError> {
+        self.learn(block)?;
+        self.count_block(block);
+        Ok(())
+    }
+
+    /// Takes a block's entries into the tables, and counts nothing.
+    pub(super) fn learn(&mut self, block: &Block) -> Result<(), AbsorbError> {
         check(&self.tables, block)?;
         extend(&mut self.tables, block)?;
         let kinds = block.states.iter().map(|state| StateKind::of(&self.tables, state));
         self.kinds.extend(kinds);
-        self.count_block(block);
         Ok(())
     }
 

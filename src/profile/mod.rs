@@ -20,6 +20,7 @@ mod snapshot;
 mod spans;
 mod step_lengths;
 mod steps;
+mod stretches;
 mod task_profile;
 mod task_waits;
 
@@ -31,12 +32,15 @@ pub use self::history::{Beat, History};
 pub use self::loop_profile::{Episode, LoopProfile, OpenStep, ShortSteps};
 pub use self::meta::{Meta, Quality, Usage};
 pub use self::overlap::{Overlap, Overlaps};
-pub use self::reader::{Recording, RecordingError, read_history, read_recording};
+pub use self::reader::{
+    Recording, RecordingError, read_halves, read_history, read_recording, read_stretches,
+};
 pub use self::recording::{RecordingWriter, is_recording};
 pub use self::shutdowns::Shutdown;
 pub use self::snapshot::{Snapshot, ThreadSnapshot};
 pub use self::spans::{Span, Spans, StateKind};
 pub use self::step_lengths::StepLengths;
+pub use self::stretches::{Stretch, Stretches};
 pub use self::task_profile::{
     ConnectionProfile, CoroutineProfile, GroupProfile, QueueProfile, Series, SightProfile,
     TaskProfile,

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Surroundings, TaskLook, WaitNotes};
+use crate::model::{Nanos, Surroundings, TaskLook, WaitNotes};
 
 use super::aggregate::Profile;
 use super::block::Block;
@@ -12,6 +12,7 @@ use super::check::AbsorbError;
 use super::history::History;
 use super::meta::Meta;
 use super::recording::{End, Kind, MAGIC, MAX_MESSAGE, MAX_PAYLOAD, VERSION, checksum};
+use super::stretches::Stretches;
 
 /// A recording that was read.
 #[derive(Debug)]
@@ -85,6 +86,52 @@ pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
     let note = outcome.err().map(|reason| lost(&reason, &profile));
     profile.finish();
     Ok(Recording { profile, complete: note.is_none(), note })
+}
+
+/// The same, and what it held stretch by stretch.
+///
+/// # Errors
+/// When not even its beginning can be read.
+pub fn read_stretches(reader: impl Read) -> Result<(Recording, Stretches), RecordingError> {
+    let (mut frames, meta) = Frames::begin(reader)?;
+    let mut profile = Profile::new(meta);
+    let mut stretches = Stretches::default();
+    let outcome = read_blocks(&mut frames, &mut |block| {
+        profile.absorb(&block)?;
+        stretches.add(&profile.meta, &profile.tables, &block);
+        Ok(())
+    });
+    let note = outcome.err().map(|reason| lost(&reason, &profile));
+    profile.finish();
+    Ok((Recording { profile, complete: note.is_none(), note }, stretches))
+}
+
+/// A recording as two: what its first seconds held, and what the others did.
+///
+/// # Errors
+/// When not even its beginning can be read.
+pub fn read_halves(reader: impl Read, first: Nanos) -> Result<[Profile; 2], RecordingError> {
+    let (mut frames, meta) = Frames::begin(reader)?;
+    let (mut earlier, mut later) = (Profile::new(meta.clone()), Profile::new(meta));
+    let mut began = false;
+    // What is lost at its end was told when it was read as a whole.
+    let _ = read_blocks(&mut frames, &mut |block| {
+        earlier.learn(&block)?;
+        later.learn(&block)?;
+        if block.start.since(earlier.meta.origin) < first {
+            earlier.count_block(&block);
+        } else {
+            if !began {
+                later.meta.origin = block.start;
+                began = true;
+            }
+            later.count_block(&block);
+        }
+        Ok(())
+    });
+    earlier.finish();
+    later.finish();
+    Ok([earlier, later])
 }
 
 /// The same, but with all of its blocks kept, so that any stretch of it can be counted by itself; and

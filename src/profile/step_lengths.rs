@@ -14,20 +14,31 @@ const UNIT: u64 = 1000;
 const LONGEST: u64 = 24 * 3600 * 1_000_000;
 
 /// Lengths of steps, each to a thousandth of itself.
-#[derive(Clone)]
+///
+/// Without one it takes no memory.
+#[derive(Clone, Default)]
 pub struct StepLengths(Option<Histogram<u64>>);
-
-impl Default for StepLengths {
-    fn default() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST, DIGITS).ok())
-    }
-}
 
 impl StepLengths {
     /// Adds a step.
     pub fn add(&mut self, length: Nanos) {
+        if self.0.is_none() {
+            self.0 = Histogram::new_with_bounds(1, LONGEST, DIGITS).ok();
+        }
         if let Some(histogram) = &mut self.0 {
             histogram.saturating_record(length.0 / UNIT);
+        }
+    }
+
+    /// Adds all steps of another.
+    pub fn merge(&mut self, more: &Self) {
+        match (&mut self.0, &more.0) {
+            (_, None) => {}
+            (None, Some(_)) => self.clone_from(more),
+            (Some(histogram), Some(more)) => {
+                // Both have the same bounds, so that none of them is too long.
+                let _ = histogram.add(more);
+            }
         }
     }
 

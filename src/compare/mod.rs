@@ -1,0 +1,162 @@
+//! Two profiles, or several of each, and what differs between them. Invariant: a difference is told
+//! with how far chance reaches, or it is said that this cannot be told.
+
+mod advice;
+mod change;
+mod findings;
+mod functions;
+mod measures;
+mod outcome;
+mod run;
+mod settings;
+mod statistics;
+mod steps;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::catalog::Catalog;
+use crate::diagnose::{Model, Workload, ratio, rounded};
+
+pub use self::advice::AdviceTaken;
+pub use self::change::{Aim, Change, Unit};
+pub use self::findings::{FindingChanges, FoundOnce};
+pub use self::functions::{CodeChanges, OneSided};
+pub use self::outcome::Outcome;
+pub use self::run::Run;
+pub use self::settings::Refusal;
+pub use self::steps::{StepChanges, StepTimes};
+
+pub(crate) use self::outcome::{signed, value};
+
+use self::run::Judged;
+
+/// How it is told what is chance.
+const METHOD: &str = "ratios of sums over stretches of a second or longer; variance from the \
+                      residuals, inflated for autocorrelation; Welch's test; Benjamini-Hochberg at \
+                      5 % among the measures, the functions and the lines each; with four or more \
+                      recordings of each side, these are the observations";
+
+/// One side of a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SideSummary {
+    /// The recordings.
+    pub files: Vec<String>,
+    /// The command line of the first.
+    pub command: String,
+    /// Its version of Python.
+    pub python: String,
+    /// Seconds recorded.
+    pub seconds: f64,
+    /// Samples of the process.
+    pub samples: u64,
+    /// Samples a second.
+    pub rate: f64,
+    /// Threads that were met, on average.
+    pub threads: f64,
+    /// The verdict: with several recordings, that of most of them.
+    #[serde(serialize_with = "by_name")]
+    #[schemars(with = "String")]
+    pub verdict: Workload,
+    /// How certain it is.
+    pub confidence: f64,
+    /// The advice.
+    pub recommendation: Model,
+    /// How long the program ran in seconds, when the recordings have all of it.
+    pub ran: Option<f64>,
+}
+
+fn by_name<S: serde::Serializer>(workload: &Workload, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(workload.name())
+}
+
+/// Two sides compared.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Comparison {
+    /// What became of the program.
+    pub outcome: Outcome,
+    /// The same in a sentence.
+    pub sentence: String,
+    /// Why it is better.
+    pub better: Vec<String>,
+    /// Why it is worse.
+    pub worse: Vec<String>,
+    /// The first side.
+    pub before: SideSummary,
+    /// The second side.
+    pub after: SideSummary,
+    /// What has to be known besides.
+    pub warnings: Vec<String>,
+    /// The numbers of the process as a whole.
+    pub changes: Vec<Change>,
+    /// The lengths of the event loops' steps; none unless both sides have some.
+    pub steps: Option<StepChanges>,
+    /// The findings that went and came.
+    pub findings: FindingChanges,
+    /// Functions, lines, stacks.
+    pub code: CodeChanges,
+    /// What became of the advice that BEFORE got; none when it was to be left as it was.
+    pub advice: Option<AdviceTaken>,
+    /// How it is told what is chance.
+    pub method: &'static str,
+}
+
+/// Compares two sides, each of one recording or more.
+///
+/// The same recordings always give the same comparison.
+///
+/// # Errors
+/// When they cannot be compared.
+pub fn compare(before: &[Run], after: &[Run], catalog: &Catalog) -> Result<Comparison, Refusal> {
+    settings::refuse(before, after)?;
+    let warnings = settings::warnings(before, after);
+    let (before, after) = (judged(before, catalog), judged(after, catalog));
+    let mut comparison = Comparison {
+        outcome: Outcome::Unchanged,
+        sentence: String::new(),
+        better: Vec::new(),
+        worse: Vec::new(),
+        warnings,
+        changes: measures::changes(&before, &after),
+        steps: steps::changes(&before, &after),
+        findings: FindingChanges::of(&before, &after),
+        code: functions::changes(&before, &after),
+        advice: AdviceTaken::of(&before, &after),
+        before: summary(&before),
+        after: summary(&after),
+        method: METHOD,
+    };
+    (comparison.better, comparison.worse) = outcome::reasons(&comparison);
+    comparison.outcome = outcome::outcome(&comparison);
+    comparison.sentence = outcome::sentence(&comparison);
+    Ok(comparison)
+}
+
+fn judged<'a>(side: &'a [Run], catalog: &Catalog) -> Vec<Judged<'a>> {
+    side.iter().map(|run| Judged::new(run, catalog)).collect()
+}
+
+fn summary(side: &[Judged<'_>]) -> SideSummary {
+    let profiles = || side.iter().map(|run| &run.run.profile);
+    let seconds: f64 = profiles().map(|it| it.quality.elapsed.seconds()).sum();
+    let samples: u64 = profiles().map(|it| it.quality.samples).sum();
+    let threads = profiles().map(|it| it.threads.iter().filter(|it| it.samples > 0).count() as f64);
+    let verdicts = || side.iter().map(|run| &run.diagnosis.verdict);
+    let count = |workload| verdicts().filter(|it| it.workload == workload).count();
+    // Of equals, the first.
+    let verdict = verdicts().rev().max_by_key(|it| count(it.workload));
+    let first = side.first();
+    SideSummary {
+        files: side.iter().map(|run| run.run.name.clone()).collect(),
+        command: first.map_or_else(String::new, |run| run.run.profile.meta.command.join(" ")),
+        python: first.map_or_else(String::new, |run| run.run.profile.meta.python.clone()),
+        seconds: rounded(seconds),
+        samples,
+        rate: rounded(ratio(samples as f64, seconds)),
+        threads: rounded(ratio(threads.sum(), side.len() as f64)),
+        verdict: verdict.map_or(Workload::InsufficientData, |it| it.workload),
+        confidence: verdict.map_or(0.0, |it| rounded(it.confidence)),
+        recommendation: first.map_or(Model::Keep, |run| run.diagnosis.recommendation.model),
+        ran: advice::ran(side).map(rounded),
+    }
+}
