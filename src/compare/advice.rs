@@ -14,6 +14,9 @@ pub struct AdviceTaken {
     pub model: Model,
     /// Whether AFTER no longer gets it; none when it may have been taken and not be seen from outside.
     pub followed: Option<bool>,
+    /// Whether each half of each recording before gets it, and each half of each after is to be left
+    /// as it is.
+    pub settled: bool,
     /// From what that is told.
     pub evidence: String,
     /// What it was to gain.
@@ -36,6 +39,13 @@ impl AdviceTaken {
         }
         let given = |run: &Judged<'_>| run.diagnosis.recommendation.model == model;
         let again = after.iter().filter(|run| given(run)).count();
+        // What two halves of a recording do not agree on is near a border.
+        let sure = |run: &Judged<'_>, is: fn(Model, Model) -> bool| {
+            let halves = run.halves.iter().map(|half| half.recommendation.model);
+            halves.chain([run.diagnosis.recommendation.model]).all(|other| is(other, model))
+        };
+        let settled = before.iter().all(|run| sure(run, |other, model| other == model))
+            && after.iter().all(|run| sure(run, |other, _| other == Model::Keep));
         let (followed, evidence) = if again == 0 {
             let now = after.first().map_or(Model::Keep, |run| run.diagnosis.recommendation.model);
             (Some(true), format!("AFTER gets it no longer, but: {}", now.name()))
@@ -52,7 +62,16 @@ impl AdviceTaken {
         let within = |gain: &Gain, value: f64| gain.low <= value && value <= gain.high;
         let as_predicted =
             predicted.as_ref().zip(measured).map(|(gain, value)| within(gain, value));
-        Some(Self { model, followed, evidence, predicted, measured, arithmetic, as_predicted })
+        Some(Self {
+            model,
+            followed,
+            settled,
+            evidence,
+            predicted,
+            measured,
+            arithmetic,
+            as_predicted,
+        })
     }
 }
 

@@ -28,8 +28,9 @@ impl Unit {
     const fn least(self) -> (f64, f64) {
         match self {
             Self::Share => (0.02, 0.05),
-            Self::Threads => (0.1, 0.05),
-            Self::Cpus => (0.05, 0.05),
+            // These depend on who else uses the machine.
+            Self::Threads => (0.25, 0.25),
+            Self::Cpus => (0.1, 0.1),
             Self::Seconds => (0.001, 0.2),
         }
     }

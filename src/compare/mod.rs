@@ -4,6 +4,8 @@
 mod advice;
 mod change;
 mod findings;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod functions;
 mod measures;
 mod outcome;
@@ -158,5 +160,77 @@ fn summary(side: &[Judged<'_>]) -> SideSummary {
         confidence: verdict.map_or(0.0, |it| rounded(it.confidence)),
         recommendation: first.map_or(Model::Keep, |run| run.diagnosis.recommendation.model),
         ran: advice::ran(side).map(rounded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{Does, recorded, run};
+    use super::{Comparison, Outcome, Refusal, compare};
+    use crate::catalog::Catalog;
+    use crate::model::Cause;
+
+    const WAITS: Does<'_> = &[("render", Cause::Gil, 0.9), ("render", Cause::Python, 0.1)];
+    const SLEEPS: Does<'_> = &[("nap", Cause::Sleep, 0.9), ("render", Cause::Python, 0.1)];
+
+    fn compared(before: Does<'_>, after: Does<'_>) -> Comparison {
+        let (before, after) = (run("a", 10, before, 1), run("b", 10, after, 2));
+        compare(&[before], &[after], &Catalog::builtin().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_convoy_that_is_gone_is_an_improvement_and_one_that_comes_a_regression() {
+        let better = compared(WAITS, SLEEPS);
+        assert_eq!(better.outcome, Outcome::Improved, "{better:#?}");
+        assert!(better.sentence.starts_with("GIL wait 4"), "{}", better.sentence);
+        assert!(better.worse.is_empty(), "{:?}", better.worse);
+        let worse = compared(SLEEPS, WAITS);
+        assert_eq!(worse.outcome, Outcome::Regressed, "{:?}", worse.better);
+        let gil = worse.changes.iter().find(|change| change.id == "cause-gil").unwrap();
+        assert!((0.40..0.50).contains(&gil.difference), "{gil:?}");
+        assert!(gil.low.unwrap() < gil.difference && gil.difference < gil.high.unwrap());
+        let render = worse.code.functions.iter().find(|it| it.id == "render").unwrap();
+        assert!(render.significant && render.difference > 0.4, "{render:?}");
+        assert!(worse.code.gone.iter().any(|stack| stack.functions == ["run", "nap"]));
+        assert!(worse.code.new.is_empty(), "render was there before: {:?}", worse.code.new);
+    }
+
+    #[test]
+    fn the_same_program_is_unchanged() {
+        for seed in 0..20 {
+            let (before, after) = (run("a", 10, WAITS, seed), run("b", 10, WAITS, seed + 100));
+            let both = compare(&[before], &[after], &Catalog::builtin().unwrap()).unwrap();
+            assert_eq!(both.outcome, Outcome::Unchanged, "{:?} {:?}", both.better, both.worse);
+            assert!(both.code.functions.iter().all(|change| !change.significant));
+            assert!(both.warnings.is_empty(), "{:?}", both.warnings);
+        }
+    }
+
+    #[test]
+    fn several_recordings_of_each_side_are_the_observations() {
+        let side = |does, from: u64| -> Vec<_> {
+            (from..from + 4).map(|seed| run("x", 5, does, seed)).collect()
+        };
+        let catalog = Catalog::builtin().unwrap();
+        let two = compare(&side(WAITS, 0), &side(SLEEPS, 50), &catalog).unwrap();
+        assert_eq!(two.outcome, Outcome::Improved);
+        assert_eq!(two.before.files.len(), 4);
+        let one = compare(&side(WAITS, 0), &side(WAITS, 50), &catalog).unwrap();
+        assert_eq!(one.outcome, Outcome::Unchanged);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused_and_what_is_weak_is_named() {
+        let catalog = Catalog::builtin().unwrap();
+        let (one, other) = (run("a", 10, WAITS, 1), recorded("b", 10, WAITS, 2, 50));
+        let refused = compare(&[one], &[other], &catalog).unwrap_err();
+        assert!(matches!(refused, Refusal::Thresholds(..)), "{refused}");
+        let twice = [run("a", 10, WAITS, 1)];
+        assert!(matches!(compare(&twice, &twice, &catalog), Err(Refusal::Same(..))));
+        let empty = run("none", 0, WAITS, 3);
+        assert!(matches!(compare(&twice, &[empty], &catalog), Err(Refusal::Empty(_))));
+        let short = compare(&twice, &[run("short", 2, SLEEPS, 4)], &catalog).unwrap();
+        assert!(short.changes.iter().all(|change| change.p.is_none() && !change.significant));
+        assert!(short.warnings.iter().any(|it| it.contains("shorter")), "{:?}", short.warnings);
     }
 }

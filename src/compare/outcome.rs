@@ -62,6 +62,9 @@ pub(super) fn reasons(comparison: &Comparison) -> (Vec<String>, Vec<String>) {
             worse.push(phrase(change));
         }
     }
+    if let Some(advice) = comparison.advice.as_ref().filter(|advice| advice.settled) {
+        better.push(format!("{} is advised no longer, nor anything else", advice.model.name()));
+    }
     let told = |it: &FoundOnce, what: &str| format!("{} ({}) is {what}", it.id, it.severity.name());
     let (gone, new) = (&comparison.findings.gone, &comparison.findings.new);
     better.extend(gone.iter().filter(|it| it.certain).map(|it| told(it, "gone")));

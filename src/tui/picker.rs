@@ -7,11 +7,12 @@ use super::header::line;
 use super::sheet::{Cell, Column, Row, Sheet, Sorting};
 use super::theme::Theme;
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column::number("pid", 8),
     Column::text("python", 8),
     Column::number("threads", 7),
     Column::number("CPU", 6),
+    Column::text("is at", 28),
     Column::text("command", 0),
 ];
 
@@ -26,6 +27,8 @@ pub struct Candidate {
     pub threads: usize,
     /// The CPUs that it uses; none when that is not known yet.
     pub cpus: Option<f64>,
+    /// What its threads are at; none when that is not known yet.
+    pub does: Option<String>,
     /// Its command line.
     pub command: String,
 }
@@ -47,6 +50,7 @@ pub fn draw_picker(frame: &mut Frame<'_>, all: &[Candidate], selected: usize, th
             Cell::text(it.python.as_deref().unwrap_or("denied")),
             Cell::text(it.threads.to_string()),
             Cell::text(it.cpus.map_or_else(String::new, |cpus| format!("{cpus:.2}"))),
+            Cell::text(it.does.as_deref().unwrap_or_default()),
             Cell::text(&it.command),
         ],
         item,

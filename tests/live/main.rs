@@ -7,6 +7,7 @@
 mod blocks;
 mod collector;
 mod commands;
+mod compare;
 mod confusion;
 mod corpus;
 mod errors;

@@ -2,6 +2,7 @@
 
 mod family;
 mod feed;
+mod glance;
 mod once;
 mod picker;
 mod screen;

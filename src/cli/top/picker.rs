@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ratatui::crossterm::event::{Event, KeyCode, KeyModifiers};
 
+use super::glance::Glances;
 use super::terminal::{Keys, Screen};
+use crate::catalog::Catalog;
 use crate::cli::failure::Failure;
 use crate::cli::ps;
 use crate::model::{Nanos, Pid};
@@ -21,13 +23,30 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) fn choose(
     screen: &mut Screen,
     keys: &Keys,
-    theme: Theme,
+    (theme, catalog): (Theme, &Catalog),
+    stop: &AtomicBool,
+) -> Result<Option<Pid>, Failure> {
+    let glances = Glances::default();
+    std::thread::scope(|scope| {
+        let _looking = glances.start(scope, catalog);
+        choose_from(screen, keys, (theme, &glances), stop)
+    })
+}
+
+fn choose_from(
+    screen: &mut Screen,
+    keys: &Keys,
+    (theme, glances): (Theme, &Glances),
     stop: &AtomicBool,
 ) -> Result<Option<Pid>, Failure> {
     let mut before: Vec<(Pid, Nanos)> = Vec::new();
     let (mut all, mut read_at) = (list(&mut before, None)?, Instant::now());
     let mut selected = 0usize;
     loop {
+        glances.want(all.iter().filter(|it| it.python.is_some()).map(|it| it.pid));
+        for candidate in &mut all {
+            candidate.does = glances.of(candidate.pid);
+        }
         let draw = |frame: &mut ratatui::Frame<'_>| draw_picker(frame, &all, selected, theme);
         screen.terminal.draw(draw).context("drawing the screen")?;
         if stop.load(Ordering::Relaxed) {
@@ -82,6 +101,7 @@ fn list(
             python: row.version,
             threads: row.threads,
             cpus,
+            does: None,
             command: row.command,
         });
     }

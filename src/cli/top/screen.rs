@@ -47,7 +47,7 @@ pub(super) fn run(
         }
         Shown::Process(subject) => subject,
         Shown::Unchosen => {
-            let chosen = picker::choose(&mut take()?, &keys, app.theme(), stop)?;
+            let chosen = picker::choose(&mut take()?, &keys, (app.theme(), catalog), stop)?;
             let Some(pid) = chosen else { return Ok(ExitCode::SUCCESS) };
             Subject::Pid(pid)
         }
