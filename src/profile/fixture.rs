@@ -5,7 +5,10 @@ use crate::model::{
     StackId, State, StateId, Step, Tables, Tag, ThreadId, ThreadInfo, ThreadSample,
 };
 
-use super::{Block, BlockBuilder, Meta, Profile, Quality, Usage};
+use super::{
+    Block, BlockBuilder, Meta, Profile, Quality, Recording, RecordingWriter, Replay, Usage,
+    read_timeline,
+};
 
 /// A thread at a sample: its state, and the step of its loop as key, start in ms, exactness.
 pub(crate) type At = (ThreadId, StateId, Option<(u64, u64, bool)>);
@@ -23,6 +26,16 @@ pub(crate) struct Trace {
 /// A time of a [`Trace`].
 pub(crate) fn ms(time: u64) -> Nanos {
     Nanos(5 * Nanos::SECOND.0 + time * Nanos::MILLISECOND.0)
+}
+
+/// A recording that was written and read again, in the order of time.
+pub(crate) fn timeline(profile: &Profile, blocks: &[Block]) -> (Recording, Replay) {
+    let mut file = Vec::new();
+    let mut writer = RecordingWriter::create(&mut file, &profile.meta).unwrap();
+    blocks.iter().for_each(|block| writer.append(block).unwrap());
+    writer.finish().unwrap();
+    drop(writer);
+    read_timeline(std::io::Cursor::new(file)).unwrap()
 }
 
 impl Trace {

@@ -22,6 +22,7 @@ mod step_lengths;
 mod steps;
 mod task_profile;
 mod task_waits;
+mod timeline;
 
 pub use self::aggregate::{Profile, Row, Seen, SeenDeadlock, ThreadProfile, count};
 pub use self::block::{Block, Lane, Run, StepEnd};
@@ -42,3 +43,4 @@ pub use self::task_profile::{
     TaskProfile,
 };
 pub use self::task_waits::{TaskWait, TaskWaits};
+pub use self::timeline::{Passage, Piece, Replay, read_timeline};
