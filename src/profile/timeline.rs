@@ -152,9 +152,10 @@ impl Replay {
         let mut held = None;
         for _ in 0..self.blocks {
             let block = blocks.next().ok().flatten().ok_or_else(changed)?;
-            let next = block.start;
+            // One without samples, as the last may be, has none to say until when.
+            let next = (!block.intervals.is_empty()).then_some(block.start);
             if let Some(before) = held.replace(block) {
-                show.block(&before, Some(next), visit)?;
+                show.block(&before, next, visit)?;
             }
         }
         held.map_or(Ok(()), |last| show.block(&last, None, visit))

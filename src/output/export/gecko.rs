@@ -101,8 +101,8 @@ struct Writer<'a> {
     categories: BTreeMap<Cause, CategoryHandle>,
     threads: BTreeMap<ThreadId, ThreadHandle>,
     stacks: FxHashMap<(ThreadId, StateId, bool), Option<StackHandle>>,
-    /// Until when each thread was sampled.
-    ends: BTreeMap<ThreadId, Nanos>,
+    /// Each thread's last sample, and until when it stands.
+    last: BTreeMap<ThreadId, (Nanos, Nanos)>,
 }
 
 impl<'a> Writer<'a> {
@@ -118,8 +118,8 @@ impl<'a> Writer<'a> {
         let process = file.add_process(&title, meta.pid.unsigned_abs(), at(Nanos(0)));
         let category = |cause: Cause| (cause, file.add_category(cause.name(), colour(cause)));
         let categories = Cause::ALL.into_iter().map(category).collect();
-        let (threads, stacks, ends) = Default::default();
-        Self { counted, options, file, process, categories, threads, stacks, ends }
+        let (threads, stacks, last) = Default::default();
+        Self { counted, options, file, process, categories, threads, stacks, last }
     }
 
     fn category(&self, cause: Cause) -> CategoryHandle {
@@ -162,10 +162,13 @@ impl<'a> Writer<'a> {
     fn samples(&mut self, piece: &Piece<'_>) {
         let thread = self.thread(piece.row.thread, piece.start());
         let stack = self.stack(thread, piece);
-        let mut before = self.ends.insert(piece.row.thread, piece.end).unwrap_or(piece.start());
+        let (start, end) = (piece.start(), piece.end);
+        let latest = (piece.times.last().copied().unwrap_or(end), end);
+        // It ran from the sample before on; after a gap that is not known.
+        let before = self.last.insert(piece.row.thread, latest).filter(|before| before.1 == start);
+        let mut before = before.map_or(start, |(sample, _)| sample);
         for (index, &time) in piece.times.iter().enumerate() {
             if on_cpu(piece.row.state.cause) {
-                // It ran from the sample before on; after a gap that is not known.
                 let ran = CpuDelta::from_nanos(time.since(before).0);
                 self.file.add_sample(thread, at(time), stack, ran, 1);
             } else if index == 0 {
@@ -221,7 +224,7 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(mut self, out: &mut dyn Write) -> io::Result<()> {
-        for (thread, end) in &self.ends {
+        for (thread, (_, end)) in &self.last {
             if let Some(&thread) = self.threads.get(thread) {
                 self.file.set_thread_end_time(thread, at(*end));
             }
@@ -265,7 +268,7 @@ pub fn gecko(
     let mut writer = Writer::new(profile, options);
     let mut marks = Runs::new();
     let mut visit = |passage: &Passage<'_>| {
-        for piece in passage.pieces.iter() {
+        for piece in &passage.pieces {
             let taken = options.take(&piece.row);
             if taken {
                 writer.samples(piece);
@@ -303,7 +306,9 @@ mod tests {
         serde_json::from_slice(&export(gecko, made, &options)).unwrap()
     }
 
+    /// A thread's track; the main thread's has the name of the process.
     fn thread<'a>(file: &'a Value, name: &str) -> &'a Value {
+        let name = if name == "main" { "python3 app.py" } else { name };
         let threads = file["threads"].as_array().unwrap();
         threads.iter().find(|thread| thread["name"] == name).unwrap()
     }

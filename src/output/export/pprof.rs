@@ -329,7 +329,7 @@ mod tests {
         let profile = decoded(&made, &StackOptions { idle: true, ..StackOptions::default() });
         let sum = |index: usize| profile.sample.iter().map(|it| it.value[index]).sum::<i64>();
         assert_eq!(sum(0) as u64, made.0.thread_samples());
-        assert_near(sum(1) as f64 / 1e9, 8.0);
+        assert_near(sum(1) as f64 / 1e9 / 4.0, 2.0);
         assert_near(sum(2) as f64 / 1e9, seconds("main", "[python]"));
         assert_near(sum(3) as f64 / 1e9, seconds("waits", "[gil]"));
         assert_near(sum(4) as f64 / 1e9, seconds("waits", "[lock]"));

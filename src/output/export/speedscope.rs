@@ -190,10 +190,12 @@ mod tests {
     fn stacks_are_in_the_order_of_time_and_weigh_their_seconds() {
         let file = file(&StackOptions::default());
         let main = stacks(&file, "main");
-        assert_eq!(main.len(), 2);
+        assert_eq!(main.len(), 3);
         assert_eq!(main[0].0, ["main", "work"]);
-        assert_eq!(main[1].0, ["main", "fetch"]);
-        assert_near(main[0].1, 1.0);
+        assert_eq!(main[1].0, ["main", "work", "[garbage collection]"]);
+        assert_eq!(main[2].0, ["main", "fetch"]);
+        assert_near(main[0].1, 0.9);
+        assert_near(main[2].1, 1.0);
         let frames = file["shared"]["frames"].as_array().unwrap();
         let work = frames.iter().find(|frame| frame["name"] == "work").unwrap();
         assert_eq!((&work["file"], &work["line"]), (&"app.py".into(), &7.into()));
