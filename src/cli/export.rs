@@ -61,7 +61,7 @@ pub(super) fn format_of(
 ) -> StackFormat {
     let name = path.and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let has = |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|stem| stem.ends_with('.'));
-    let by_name = |format: &&StackFormat| format.suffixes().iter().any(|suffix| has(&suffix));
+    let by_name = |format: &&StackFormat| format.suffixes().iter().any(has);
     let named = || StackFormat::value_variants().iter().find(by_name).copied();
     asked.or_else(named).unwrap_or(otherwise)
 }

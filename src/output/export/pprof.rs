@@ -106,8 +106,7 @@ struct Function {
     id: u64,
     #[prost(int64, tag = "2")]
     name: i64,
-    #[prost(int64, tag = "3")]
-    system_name: i64,
+    // Without a system name (3) pprof leaves names as they are: it takes `<module>` for a template.
     #[prost(int64, tag = "4")]
     filename: i64,
     #[prost(int64, tag = "5")]
@@ -214,9 +213,11 @@ impl<'a> Writer<'a> {
             id,
             line: vec![Line { function_id, line }],
         });
-        let function = self.functions.iter().zip(1..).map(|(&(name, filename, start_line), id)| {
-            Function { id, name, system_name: name, filename, start_line }
-        });
+        let function = self
+            .functions
+            .iter()
+            .zip(1..)
+            .map(|(&(name, filename, start_line), id)| Function { id, name, filename, start_line });
         Profile {
             sample_type,
             sample,
