@@ -94,7 +94,7 @@ fn jsonl(recorded: &Recorded) {
     }
     assert_eq!(causes, recorded.causes());
     assert!(blocked > recorded.seconds() / 4.0, "it sleeps on its loop: {blocked} s");
-    assert!(text.contains(r#""function":"charge""#), "the function that sleeps");
+    assert!(text.contains(r#".charge","file":"#), "the function that sleeps");
 }
 
 fn speedscope(recorded: &Recorded) {
