@@ -28,14 +28,18 @@ pub(crate) fn ms(time: u64) -> Nanos {
     Nanos(5 * Nanos::SECOND.0 + time * Nanos::MILLISECOND.0)
 }
 
-/// A recording that was written and read again, in the order of time.
-pub(crate) fn timeline(profile: &Profile, blocks: &[Block]) -> (Recording, Replay) {
+/// A recording's file.
+pub(crate) fn file(profile: &Profile, blocks: &[Block]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = RecordingWriter::create(&mut file, &profile.meta).unwrap();
     blocks.iter().for_each(|block| writer.append(block).unwrap());
     writer.finish().unwrap();
-    drop(writer);
-    read_timeline(std::io::Cursor::new(file)).unwrap()
+    file
+}
+
+/// The same, read again in the order of time.
+pub(crate) fn timeline(profile: &Profile, blocks: &[Block]) -> (Recording, Replay) {
+    read_timeline(std::io::Cursor::new(file(profile, blocks))).unwrap()
 }
 
 impl Trace {

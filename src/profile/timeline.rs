@@ -256,11 +256,11 @@ impl Show<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::io::Cursor;
+    use std::io::{self, Cursor, Read, Seek};
 
     use super::read_timeline;
     use crate::model::{Cause, Nanos, Tag};
-    use crate::profile::fixture::{Trace, timeline};
+    use crate::profile::fixture::{Trace, file, timeline};
     use crate::profile::{Block, Profile, RecordingWriter};
 
     const MS: u64 = 1_000_000;
@@ -328,11 +328,11 @@ mod tests {
     #[test]
     fn a_cut_recording_is_shown_up_to_the_cut() {
         let (live, blocks) = trace();
-        let mut file = Vec::new();
-        let mut writer = RecordingWriter::create(&mut file, &live.meta).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = RecordingWriter::create(&mut bytes, &live.meta).unwrap();
         blocks[..2].iter().for_each(|block| writer.append(block).unwrap());
-        file.extend([1, 2, 3]);
-        let (recording, mut replay) = read_timeline(Cursor::new(file)).unwrap();
+        bytes.extend([1, 2, 3]);
+        let (recording, mut replay) = read_timeline(Cursor::new(bytes)).unwrap();
         assert!(!recording.complete);
         let mut samples = 0;
         let mut tally = |passage: &super::Passage<'_>| {
@@ -341,6 +341,48 @@ mod tests {
         };
         replay.run(&recording.profile, &mut tally).unwrap();
         assert_eq!(samples, recording.profile.thread_samples());
+    }
+
+    /// A file that is another one when it is read again.
+    struct Swapped(Cursor<Vec<u8>>, Vec<u8>);
+
+    impl Read for Swapped {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Seek for Swapped {
+        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+            self.0 = Cursor::new(std::mem::take(&mut self.1));
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_changed_is_no_harm() {
+        let (live, blocks) = trace();
+        let mut small = Trace::new(100);
+        let thread = small.thread("main");
+        let state = small.state(&[("main", "app.py", 3)], Cause::Python);
+        (0..3).for_each(|tick| small.sample(tick * 10, &[(thread, state, None)]));
+        let (small, few) = small.finish();
+
+        // Ids of the other file lead nowhere, or to something else: nothing is shown for them.
+        let swapped = Swapped(Cursor::new(file(&small, &few)), file(&live, &blocks));
+        let (recording, mut replay) = read_timeline(swapped).unwrap();
+        let mut pieces = 0;
+        let mut tally = |passage: &super::Passage<'_>| {
+            pieces += passage.pieces.len();
+            Ok(())
+        };
+        replay.run(&recording.profile, &mut tally).unwrap();
+        assert!(pieces > 0);
+
+        let swapped = Swapped(Cursor::new(file(&live, &blocks)), file(&small, &few));
+        let (recording, mut replay) = read_timeline(swapped).unwrap();
+        let error = replay.run(&recording.profile, &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("changed"), "{error}");
     }
 
     #[test]

@@ -63,3 +63,54 @@ impl Place {
         Some(self.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{Exporter, Made, export, recording};
+    use super::{chrometrace, gecko, jsonl, perfetto, pprof, speedscope};
+    use crate::model::{Cause, Nanos};
+    use crate::output::StackOptions;
+    use crate::profile::fixture::Trace;
+
+    const ALL: [Exporter; 6] = [speedscope, pprof, chrometrace, gecko, perfetto, jsonl];
+
+    fn export_all(made: &Made) {
+        let options = StackOptions { causes: true, idle: true, ..StackOptions::default() };
+        for exporter in ALL {
+            for options in [&StackOptions::default(), &options] {
+                assert!(export(exporter, made, options).len() < 1 << 20);
+            }
+        }
+    }
+
+    /// What a damaged file may say: times that go back, or on for ever, and numbers below zero.
+    #[test]
+    fn times_that_make_no_sense_do_no_harm() {
+        for change in 0..6 {
+            let (mut profile, mut blocks) = recording();
+            match change {
+                0 => blocks[3].start = Nanos(0),
+                1 => blocks[3].start = Nanos(u64::MAX),
+                2 => blocks[3].intervals.fill(u32::MAX),
+                3 => profile.meta.origin = Nanos(u64::MAX),
+                4 => profile.meta.started_at = i64::MIN,
+                _ => {
+                    profile.meta.pid = i32::MIN;
+                    blocks[0].threads[0].1.tid = i32::MIN;
+                    blocks[0].quality.elapsed = Nanos(u64::MAX);
+                }
+            }
+            export_all(&(profile, blocks));
+        }
+    }
+
+    #[test]
+    fn recordings_without_samples_threads_or_frames_can_be_exported() {
+        export_all(&Trace::new(100).finish());
+        let mut trace = Trace::new(100);
+        let thread = trace.thread("");
+        let state = trace.state(&[], Cause::Unknown);
+        trace.sample(0, &[(thread, state, None)]);
+        export_all(&trace.finish());
+    }
+}

@@ -19,13 +19,13 @@ use super::runs::each_run;
 use super::{exporter, process_title};
 
 #[derive(Serialize)]
-struct File {
+struct File<'a> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     name: String,
     exporter: String,
     shared: Shared,
-    profiles: Vec<Sampled>,
+    profiles: Vec<Sampled<'a>>,
 }
 
 #[derive(Serialize)]
@@ -35,14 +35,14 @@ struct Shared {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Sampled {
+struct Sampled<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     name: String,
     unit: &'static str,
     start_value: f64,
     end_value: f64,
-    samples: Vec<Vec<usize>>,
+    samples: Vec<&'a [usize]>,
     weights: Vec<f64>,
 }
 
@@ -95,10 +95,12 @@ impl Stacks {
         Some(stack)
     }
 
-    fn sampled(&self, name: String, track: &Track) -> Sampled {
-        let frames = |stack: Option<usize>| stack.and_then(|it| self.stacks.get_index(it));
-        let samples =
-            track.stretches.iter().map(|(it, _)| frames(*it).cloned().unwrap_or_default());
+    fn sampled(&self, name: String, track: &Track) -> Sampled<'_> {
+        let frames = |stack: Option<usize>| match stack.and_then(|it| self.stacks.get_index(it)) {
+            Some(frames) => frames.as_slice(),
+            None => &[],
+        };
+        let samples = track.stretches.iter().map(|(stack, _)| frames(*stack));
         Sampled {
             kind: "sampled",
             name,
