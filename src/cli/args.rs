@@ -27,7 +27,7 @@ pub(super) enum Command {
     Top(Top),
     /// Say what holds a process back: verdict, findings, recommendation
     Report(Report),
-    /// Make a flamegraph or folded stacks of a recording
+    /// Make a flamegraph of a recording, or a file for another tool
     Export(Export),
     /// Say what differs between recordings, and what of it is not chance
     Compare(Compare),
@@ -143,6 +143,41 @@ pub(super) enum StackFormat {
     Flamegraph,
     /// A line per stack, for other tools
     Folded,
+    /// For speedscope: each thread's stacks in the order of time
+    Speedscope,
+    /// For pprof: samples, wall, CPU, GIL and lock time by stack, with labels
+    Pprof,
+    /// For chrome://tracing and Perfetto: what each thread did when, as JSON
+    #[value(name = "chrometrace")]
+    ChromeTrace,
+    /// For Firefox Profiler: samples, and markers of waits, blocks and collections
+    Gecko,
+    /// For Perfetto: what each thread did when, with counters
+    Perfetto,
+    /// For scripts: a JSON object a line for each time in which a thread did the same
+    Jsonl,
+}
+
+impl StackFormat {
+    /// The suffixes of its files, the usual one first.
+    pub(super) const fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Pyconc => &["pyconc"],
+            Self::Flamegraph => &["svg"],
+            Self::Folded => &["folded", "txt", "collapsed"],
+            Self::Speedscope => &["speedscope.json"],
+            Self::Pprof => &["pb.gz"],
+            Self::ChromeTrace => &["trace.json"],
+            Self::Gecko => &["gecko.json"],
+            Self::Perfetto => &["perfetto-trace", "pftrace"],
+            Self::Jsonl => &["jsonl"],
+        }
+    }
+
+    /// Whether it can only be made of a recording, which is read twice for it.
+    pub(super) const fn needs_recording(self) -> bool {
+        !matches!(self, Self::Pyconc | Self::Flamegraph | Self::Folded)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -157,7 +192,8 @@ pub(super) struct Record {
     /// File to write [default: pyconc-PID-TIME.pyconc]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Format [default: by the file's suffix: .svg, .folded, .txt, else a recording]
+    /// Format [default: by the file's suffix: .svg, .folded, .speedscope.json, .pb.gz, .trace.json,
+    /// .gecko.json, .perfetto-trace, .jsonl, else a recording]
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<StackFormat>,
     #[command(flatten)]
@@ -287,7 +323,8 @@ pub(super) struct Export {
     /// Recording to read
     #[arg(value_name = "FILE")]
     pub recording: PathBuf,
-    /// Format [default: by the output's suffix, else flamegraph]
+    /// Format [default: by the output's suffix: .svg, .folded, .speedscope.json, .pb.gz, .trace.json,
+    /// .gecko.json, .perfetto-trace, .jsonl, else flamegraph]
     #[arg(short, long, value_name = "FORMAT")]
     pub format: Option<StackFormat>,
     /// File to write, - for standard output [default: beside the recording]

@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use tempfile::NamedTempFile;
 
 use super::args::{Record, StackFormat};
 use super::attach::{Attached, Subject, stop_flag};
 use super::catalogue;
-use super::export::{format_of, write_stacks};
+use super::export::{format_of, refuse_tasks, write_stacks, write_timeline};
 use super::failure::Failure;
 use super::files::{Document, NewFile, begin_recording, open_recording};
 use super::observe::{RecordingFile, describe, observe};
 use super::tell;
 use crate::output::quality_line;
-use crate::profile::{Meta, RecordingWriter};
+use crate::profile::{Meta, RecordingWriter, read_timeline};
 
 pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
     let subject = Subject::of(options.positional, &options.target)?;
@@ -31,6 +32,15 @@ pub(super) fn run(options: &Record) -> Result<ExitCode, Failure> {
         Sink::Stacks(format, document) => {
             let path = document.path().map(Path::to_owned);
             write_stacks(document, format, profile, &catalog, options.stacks.options())?;
+            path
+        }
+        Sink::Timeline(format, document, recording) => {
+            let path = document.path().map(Path::to_owned);
+            let (recording, mut replay) = read_timeline(recording.reopen()?)?;
+            let stacks = options.stacks.options();
+            document.write(|out| {
+                write_timeline(out, format, (&recording.profile, &mut replay), &stacks)
+            })?;
             path
         }
     };
@@ -54,6 +64,8 @@ enum Sink {
     Recording(Option<PathBuf>, Option<NewFile>),
     /// Into a document at the end.
     Stacks(StackFormat, Document),
+    /// The same, made of a recording that is kept until then.
+    Timeline(StackFormat, Document, NamedTempFile),
 }
 
 impl Sink {
@@ -62,6 +74,11 @@ impl Sink {
     fn open(options: &Record) -> Result<Self, Failure> {
         let path = options.output.as_deref();
         let format = format_of(options.format, path, StackFormat::Pyconc);
+        refuse_tasks(format, options.stacks.tasks)?;
+        if format.needs_recording() {
+            let recording = NamedTempFile::new().context("cannot keep a recording meanwhile")?;
+            return Ok(Self::Timeline(format, Document::create(path)?, recording));
+        }
         if format != StackFormat::Pyconc {
             return Ok(Self::Stacks(format, Document::create(path)?));
         }
@@ -87,13 +104,19 @@ impl Sink {
 
     /// Begins the recording.
     fn begin(&mut self, meta: &Meta) -> Result<Option<RecordingFile>, Failure> {
-        let Self::Recording(path, file) = self else { return Ok(None) };
-        let path = path.get_or_insert_with(|| default_path(meta)).clone();
-        let file = match file.take() {
-            Some(file) => file,
-            None => open_recording(&path)?,
+        let (path, file) = match self {
+            Self::Stacks(..) => return Ok(None),
+            Self::Timeline(_, _, recording) => (recording.path().to_owned(), recording.reopen()?),
+            Self::Recording(path, file) => {
+                let path = path.get_or_insert_with(|| default_path(meta)).clone();
+                let file = match file.take() {
+                    Some(file) => file,
+                    None => open_recording(&path)?,
+                };
+                (path, file.file)
+            }
         };
-        let writer = begin_recording(file.file)
+        let writer = begin_recording(file)
             .and_then(|file| RecordingWriter::create(file, meta))
             .with_context(|| format!("writing {}", path.display()))?;
         Ok(Some(RecordingFile { writer, path }))

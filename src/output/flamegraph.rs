@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 use crate::model::Cause;
 use crate::profile::Profile;
 
-use super::folded::{BLOCKING, Folder, Stack, StackOptions, cause_frame, clean};
+use super::folded::{Folder, Stack, clean};
+use super::frames::{BLOCKING, StackOptions, cause_frame};
 
 /// Writes a profile's flame graph as an SVG that can be searched and zoomed in a browser; the
 /// outermost frames are at the top.

@@ -7,58 +7,12 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::escape::sanitise;
+use super::frames::{
+    Place, Shown, StackOptions, WIDEST, place, push_frames, shown_frames, thread_name,
+};
 use super::task_stacks::task_stacks;
-use crate::model::{Cause, Frame, FrameId, Function, StackId, Tables, ThreadId, note};
+use crate::model::{Cause, StackId, Tables};
 use crate::profile::{Profile, Row};
-
-/// The most frames that a stack is shown with, the innermost: Python's own limit is 1000 unless a
-/// program raises it.
-const MAX_DEPTH: usize = 2048;
-
-/// The widest name or file.
-const WIDEST: usize = 1024;
-
-/// Which samples stacks are made of, and how they are written.
-#[derive(Debug, Clone)]
-pub struct StackOptions {
-    /// Has the thread be the outermost frame.
-    pub threads: bool,
-    /// Has the cause be the innermost frame.
-    pub causes: bool,
-    /// Writes lines; without it, samples in different lines of a function are one frame.
-    pub line_numbers: bool,
-    /// Writes files with their folders, and not as their package has them.
-    pub full_filenames: bool,
-    /// Takes parked threads too.
-    pub idle: bool,
-    /// Takes only samples of threads that ran Python, and so had the GIL.
-    pub gil_only: bool,
-    /// Writes the first line of the function in place of the line in it.
-    pub by_function: bool,
-    /// Takes the await chains of tasks and not the stacks of threads: milliseconds of tasks.
-    pub tasks: bool,
-    /// The title of a picture.
-    pub title: String,
-    /// The text below the title; may be empty.
-    pub subtitle: String,
-}
-
-impl Default for StackOptions {
-    fn default() -> Self {
-        Self {
-            threads: false,
-            causes: false,
-            line_numbers: true,
-            full_filenames: false,
-            idle: false,
-            gil_only: false,
-            by_function: false,
-            tasks: false,
-            title: "pyconc".to_owned(),
-            subtitle: String::new(),
-        }
-    }
-}
 
 /// Writes the stacks of a profile, one a line, sorted.
 ///
@@ -74,17 +28,6 @@ pub fn folded(out: &mut dyn Write, profile: &Profile, options: &StackOptions) ->
         writeln!(out, "{stack} {samples}")?;
     }
     Ok(())
-}
-
-/// The frame that says that an event loop was blocked.
-pub(super) const BLOCKING: &str = "[event-loop-blocking]";
-
-/// The frame of a garbage collection, which no function of the program calls.
-const COLLECTING: &str = "[garbage collection]";
-
-/// The frame of a cause.
-pub(super) fn cause_frame(cause: Cause) -> String {
-    format!("[{}]", cause.name())
 }
 
 /// A stack with what it weighs.
@@ -103,7 +46,7 @@ pub(super) struct Stack {
 pub(super) struct Folder<'a> {
     profile: &'a Profile,
     options: &'a StackOptions,
-    texts: FxHashMap<FrameId, Rc<str>>,
+    texts: FxHashMap<Shown, Rc<str>>,
 }
 
 impl<'a> Folder<'a> {
@@ -116,7 +59,8 @@ impl<'a> Folder<'a> {
         if self.options.tasks {
             return task_stacks(self.profile, self, self.options.idle);
         }
-        let rows = self.rows();
+        let options = self.options;
+        let rows = self.profile.rows().filter(|row| options.take(row));
         let stack = |row: Row<'_>| Stack {
             frames: self.frames(&row),
             cause: row.state.cause,
@@ -128,93 +72,40 @@ impl<'a> Folder<'a> {
 
     /// The frames of an await chain, outermost first.
     pub(super) fn frames_of(&mut self, chain: StackId) -> Vec<Rc<str>> {
-        let mut frames: Vec<Rc<str>> = Vec::new();
-        self.push_frames(chain, &mut frames);
-        frames.reverse();
-        frames
-    }
-
-    /// The rows that the options let through.
-    fn rows(&self) -> impl Iterator<Item = Row<'a>> + use<'a> {
-        let options = self.options;
-        self.profile.rows().filter(move |row| match row.state.cause {
-            Cause::Parked => options.idle && !options.gil_only,
-            cause => !options.gil_only || cause == Cause::Python,
-        })
+        let mut frames = Vec::new();
+        push_frames(&self.profile.tables, chain, &mut frames);
+        frames.into_iter().rev().map(|frame| self.text(frame)).collect()
     }
 
     /// The frames of a row's stack, outermost first.
     fn frames(&mut self, row: &Row<'_>) -> Vec<Rc<str>> {
         let tables = &self.profile.tables;
-        let mut frames: Vec<Rc<str>> = Vec::new();
-        if self.options.causes {
-            frames.push(cause_frame(row.state.cause).into());
-            if row.blocking {
-                frames.push(BLOCKING.into());
-            }
-        }
-        if tables.note(row.state) == Some(note::COLLECTING) {
-            frames.push(COLLECTING.into());
-        }
-        let marks = frames.len();
-        self.push_frames(row.state.stack, &mut frames);
-        if frames.len() == marks {
-            frames.push("[no Python frames]".into());
-        }
-        if self.options.threads {
-            frames.push(thread_frame(tables, row.thread).into());
-        }
-        frames.reverse();
-        frames
+        let thread = self.options.threads.then(|| {
+            let name = thread_name(tables, row.thread).replace(';', ":");
+            Rc::from(format!("[thread {name}]"))
+        });
+        let frames = shown_frames(tables, self.options, (row.state, row.blocking));
+        thread.into_iter().chain(frames.into_iter().rev().map(|frame| self.text(frame))).collect()
     }
 
-    /// Adds the frames of a stack, innermost first.
-    fn push_frames(&mut self, stack: StackId, frames: &mut Vec<Rc<str>>) {
-        let tables = &self.profile.tables;
-        let mut ids = tables.frames_of(stack);
-        for id in ids.by_ref().take(MAX_DEPTH) {
-            let text = self.texts.entry(id).or_insert_with(|| frame_text(tables, self.options, id));
-            frames.push(Rc::clone(text));
-        }
-        if ids.next().is_some() {
-            frames.push("[more frames]".into());
-        }
+    fn text(&mut self, frame: Shown) -> Rc<str> {
+        let (tables, options) = (&self.profile.tables, self.options);
+        let text = self.texts.entry(frame).or_insert_with(|| frame_text(tables, options, frame));
+        Rc::clone(text)
     }
 }
 
-fn thread_frame(tables: &Tables, id: ThreadId) -> String {
-    match tables.thread(id) {
-        Some(thread) if thread.name.is_empty() => format!("[thread {}]", thread.tid),
-        Some(thread) => format!("[thread {}]", clean(&thread.name)),
-        None => "[thread ?]".to_owned(),
-    }
-}
-
-fn frame_text(tables: &Tables, options: &StackOptions, id: FrameId) -> Rc<str> {
-    let known = tables
-        .frames
-        .get(id)
-        .and_then(|&Frame { function, line }| Some((tables.functions.get(function)?, line)));
-    let Some((function, line)) = known else { return "[unknown frame]".into() };
-    let line = if options.by_function { function.first_line } else { line };
-    let file = if options.full_filenames { &function.file } else { short_file(function) };
+/// A frame as one text, `name (file:line)`, fit for a line of frames.
+pub(super) fn frame_text(tables: &Tables, options: &StackOptions, frame: Shown) -> Rc<str> {
+    let Place { name, file, line } = place(tables, options, frame);
+    let Some(file) = file else { return name.into() };
     // A stack that begins with a number sign is taken for a comment.
-    let (name, file) = (clean(function.name.trim_start_matches(['#', ' '])), clean(file));
-    if options.line_numbers && line > 0 {
-        format!("{name} ({file}:{line})").into()
-    } else {
-        format!("{name} ({file})").into()
-    }
-}
-
-/// The file as its package has it: as many of its last parts as the module's name has.
-fn short_file(function: &Function) -> &str {
-    let file = &*function.file;
-    let package = usize::from(file.ends_with("/__init__.py"));
-    let parts = function.module.split('.').count() + package;
-    file.rmatch_indices('/')
-        .nth(parts - 1)
-        .map_or(file, |(slash, _)| file.get(slash + 1..).unwrap_or(file))
+    let name = name.trim_start_matches(['#', ' ']);
+    let text = match line {
+        Some(line) => format!("{name} ({file}:{line})"),
+        None => format!("{name} ({file})"),
+    };
+    text.replace(';', ":").into()
 }
 
 /// A text of the target, made harmless also for a line of frames.
@@ -224,8 +115,9 @@ pub(super) fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_DEPTH, StackOptions, folded};
+    use super::{StackOptions, folded};
     use crate::model::Cause;
+    use crate::output::frames::MAX_DEPTH;
     use crate::profile::Profile;
     use crate::profile::fixture::Trace;
 

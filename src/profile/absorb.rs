@@ -215,7 +215,7 @@ where
 }
 
 /// When each sample of a block was taken.
-fn times(block: &Block) -> Vec<Nanos> {
+pub(super) fn times(block: &Block) -> Vec<Nanos> {
     let mut time = block.start;
     let step = |&micros: &u32| {
         time = Nanos(time.0.saturating_add(u64::from(micros) * 1000));

@@ -5,7 +5,10 @@ use crate::model::{
     StackId, State, StateId, Step, Tables, Tag, ThreadId, ThreadInfo, ThreadSample,
 };
 
-use super::{Block, BlockBuilder, Meta, Profile, Quality, Usage};
+use super::{
+    Block, BlockBuilder, Meta, Profile, Quality, Recording, RecordingWriter, Replay, Usage,
+    read_timeline,
+};
 
 /// A thread at a sample: its state, and the step of its loop as key, start in ms, exactness.
 pub(crate) type At = (ThreadId, StateId, Option<(u64, u64, bool)>);
@@ -23,6 +26,20 @@ pub(crate) struct Trace {
 /// A time of a [`Trace`].
 pub(crate) fn ms(time: u64) -> Nanos {
     Nanos(5 * Nanos::SECOND.0 + time * Nanos::MILLISECOND.0)
+}
+
+/// A recording's file.
+pub(crate) fn file(profile: &Profile, blocks: &[Block]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut writer = RecordingWriter::create(&mut file, &profile.meta).unwrap();
+    blocks.iter().for_each(|block| writer.append(block).unwrap());
+    writer.finish().unwrap();
+    file
+}
+
+/// The same, read again in the order of time.
+pub(crate) fn timeline(profile: &Profile, blocks: &[Block]) -> (Recording, Replay) {
+    read_timeline(std::io::Cursor::new(file(profile, blocks))).unwrap()
 }
 
 impl Trace {

@@ -23,6 +23,7 @@ mod steps;
 mod stretches;
 mod task_profile;
 mod task_waits;
+mod timeline;
 
 pub use self::aggregate::{Profile, Row, Seen, SeenDeadlock, ThreadProfile, count};
 pub use self::block::{Block, Lane, Run, StepEnd};
@@ -46,3 +47,4 @@ pub use self::task_profile::{
     TaskProfile,
 };
 pub use self::task_waits::{TaskWait, TaskWaits};
+pub use self::timeline::{Passage, Piece, Replay, read_timeline};

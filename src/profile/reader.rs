@@ -80,9 +80,21 @@ impl From<io::Error> for Stop {
 /// # Errors
 /// When not even its beginning can be read.
 pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
+    read_and_see(reader, &mut |_, _| ())
+}
+
+/// The same, with each block shown once it is counted.
+pub(super) fn read_and_see(
+    reader: impl Read,
+    see: &mut dyn FnMut(&Profile, &Block),
+) -> Result<Recording, RecordingError> {
     let (mut frames, meta) = Frames::begin(reader)?;
     let mut profile = Profile::new(meta);
-    let outcome = read_blocks(&mut frames, &mut |block| profile.absorb(&block));
+    let outcome = read_blocks(&mut frames, &mut |block| {
+        profile.absorb(&block)?;
+        see(&profile, &block);
+        Ok(())
+    });
     let note = outcome.err().map(|reason| lost(&reason, &profile));
     profile.finish();
     Ok(Recording { profile, complete: note.is_none(), note })
@@ -93,17 +105,11 @@ pub fn read_recording(reader: impl Read) -> Result<Recording, RecordingError> {
 /// # Errors
 /// When not even its beginning can be read.
 pub fn read_stretches(reader: impl Read) -> Result<(Recording, Stretches), RecordingError> {
-    let (mut frames, meta) = Frames::begin(reader)?;
-    let mut profile = Profile::new(meta);
     let mut stretches = Stretches::default();
-    let outcome = read_blocks(&mut frames, &mut |block| {
-        profile.absorb(&block)?;
-        stretches.add(&profile.meta, &profile.tables, &block);
-        Ok(())
-    });
-    let note = outcome.err().map(|reason| lost(&reason, &profile));
-    profile.finish();
-    Ok((Recording { profile, complete: note.is_none(), note }, stretches))
+    let recording = read_and_see(reader, &mut |profile, block| {
+        stretches.add(&profile.meta, &profile.tables, block);
+    })?;
+    Ok((recording, stretches))
 }
 
 /// A recording as two: what its first seconds held, and what the others did.
@@ -170,59 +176,77 @@ fn read_blocks(
     frames: &mut Frames<impl Read>,
     count: &mut dyn FnMut(Block) -> Result<(), AbsorbError>,
 ) -> Result<(), String> {
-    let mut blocks = 0;
-    let mut waits = WaitNotes::default();
-    let mut looks = Vec::new();
-    let mut surroundings = None;
-    let damaged = |what: &dyn std::fmt::Display| format!("the recording is damaged ({what})");
-    loop {
-        let next = frames.next().and_then(|(kind, message)| match kind {
-            Kind::Block => {
-                let block: Block = parse(&message)?;
-                let waits = std::mem::take(&mut waits);
-                let looks = std::mem::take(&mut looks);
-                let surroundings = surroundings.take();
-                Ok(Next::Block(Box::new(Block { waits, looks, surroundings, ..block })))
+    let mut blocks = Blocks::of(frames);
+    while let Some(block) = blocks.next()? {
+        count(block).map_err(|error| damaged(&error))?;
+    }
+    Ok(())
+}
+
+fn damaged(what: &dyn std::fmt::Display) -> String {
+    format!("the recording is damaged ({what})")
+}
+
+/// The blocks of a file, one after the other.
+pub(super) struct Blocks<'a, R> {
+    frames: &'a mut Frames<R>,
+    read: u64,
+}
+
+impl<'a, R: Read> Blocks<'a, R> {
+    /// The blocks of a file whose beginning was read.
+    pub(super) const fn of(frames: &'a mut Frames<R>) -> Self {
+        Self { frames, read: 0 }
+    }
+
+    /// The next block with all that was seen during it; none at the end. The error says, for a
+    /// user, why the end was not reached.
+    pub(super) fn next(&mut self) -> Result<Option<Block>, String> {
+        let mut waits = WaitNotes::default();
+        let mut looks = Vec::new();
+        let mut surroundings = None;
+        loop {
+            match self.message() {
+                Ok(Next::Block(block)) => {
+                    self.read += 1;
+                    return Ok(Some(Block { waits, looks, surroundings, ..*block }));
+                }
+                Ok(Next::Waits(of_next)) => waits = of_next,
+                Ok(Next::Looks(of_next)) => looks = of_next,
+                Ok(Next::Surroundings(of_next)) => surroundings = Some(of_next),
+                Ok(Next::End) => return Ok(None),
+                Err(Stop::Cut) => return Err("the recording was cut".to_owned()),
+                Err(Stop::Damaged(what)) => return Err(damaged(&what)),
+                Err(Stop::Io(error)) => {
+                    return Err(format!("the recording cannot be read ({error})"));
+                }
             }
+        }
+    }
+
+    fn message(&mut self) -> Result<Next, Stop> {
+        let (kind, message) = self.frames.next()?;
+        match kind {
+            Kind::Block => Ok(Next::Block(Box::new(parse(&message)?))),
             Kind::Waits => Ok(Next::Waits(parse(&message)?)),
             Kind::Tasks => Ok(Next::Looks(parse(&message)?)),
             Kind::Surroundings => Ok(Next::Surroundings(parse(&message)?)),
-            Kind::End if parse::<End>(&message)?.blocks == blocks => Ok(Next::End),
+            Kind::End if parse::<End>(&message)?.blocks == self.read => Ok(Next::End),
             Kind::End => Err(Stop::Damaged("blocks are missing")),
             Kind::Meta => Err(Stop::Damaged("a second recording follows")),
-        });
-        match next {
-            Ok(Next::Block(block)) => count(*block).map_err(|error| damaged(&error))?,
-            Ok(Next::Waits(of_next)) => {
-                waits = of_next;
-                continue;
-            }
-            Ok(Next::Looks(of_next)) => {
-                looks = of_next;
-                continue;
-            }
-            Ok(Next::Surroundings(of_next)) => {
-                surroundings = Some(of_next);
-                continue;
-            }
-            Ok(Next::End) => return Ok(()),
-            Err(Stop::Cut) => return Err("the recording was cut".to_owned()),
-            Err(Stop::Damaged(what)) => return Err(damaged(&what)),
-            Err(Stop::Io(error)) => return Err(format!("the recording cannot be read ({error})")),
         }
-        blocks += 1;
     }
 }
 
 /// The frames of a file.
-struct Frames<R> {
+pub(super) struct Frames<R> {
     reader: BufReader<R>,
     payload: Vec<u8>,
 }
 
 impl<R: Read> Frames<R> {
     /// The frames after the first one, and what that says of the recording.
-    fn begin(reader: R) -> Result<(Self, Meta), RecordingError> {
+    pub(super) fn begin(reader: R) -> Result<(Self, Meta), RecordingError> {
         let mut frames = Self { reader: BufReader::new(reader), payload: Vec::new() };
         frames.header()?;
         let meta = frames.next().and_then(|(kind, message)| match kind {

@@ -13,6 +13,7 @@ mod corpus;
 mod errors;
 mod examples;
 mod explain;
+mod exports;
 mod gentle;
 mod gil;
 mod holders;

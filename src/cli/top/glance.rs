@@ -2,6 +2,7 @@
 //! own, so that the list never waits for it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Scope;
@@ -90,11 +91,13 @@ fn attached<'s, 'c>(
     pid: Pid,
     catalog: &'c Catalog,
 ) -> Option<&'s mut Session<'c>> {
-    if !sessions.contains_key(&pid) {
-        let process = Process::open(pid).ok()?;
-        sessions.insert(pid, Session::attach(process, catalog, Options::default()).ok()?);
+    match sessions.entry(pid) {
+        Entry::Occupied(known) => Some(known.into_mut()),
+        Entry::Vacant(place) => {
+            let process = Process::open(pid).ok()?;
+            Some(place.insert(Session::attach(process, catalog, Options::default()).ok()?))
+        }
     }
-    sessions.get_mut(&pid)
 }
 
 /// How telling a cause is: of several threads, the one at work is shown.

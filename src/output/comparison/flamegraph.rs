@@ -6,7 +6,8 @@ use inferno::differential;
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_reader};
 
 use crate::compare::{Comparison, Run};
-use crate::output::folded::{StackOptions, clean, folded};
+use crate::output::StackOptions;
+use crate::output::folded::{clean, folded};
 
 /// Whose widths the frames have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
