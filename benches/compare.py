@@ -25,7 +25,7 @@ from peers.grid import table
 
 UNCHANGED = {"gil_four_threads", "lock_convoy", "loop_blocked_by_cpu", "sequential_downloads", "thread_per_request"}
 BURN = """
-import sys, time
+import random, sys, time
 share = float(sys.argv[1])
 def compute(seconds):
     end = time.perf_counter() + seconds
@@ -33,8 +33,10 @@ def compute(seconds):
         sum(range(200))
 print("ready", flush=True)
 while True:
-    compute(0.02 * share)
-    time.sleep(0.02 * (1 - share))
+    # No rhythm: one that fits the sampler's would make samples alike.
+    cycle = random.uniform(0.005, 0.035)
+    compute(cycle * share)
+    time.sleep(cycle * (1 - share))
 """
 LENGTH = 10  # seconds of a recording
 SHARES = 0.3, 0.4  # of the time that computes
@@ -57,6 +59,7 @@ def arguments() -> argparse.ArgumentParser:
     add("parts", nargs="*", choices=["aa", "power", "pairs"], help="what to ask [all]")
     add("--pyconc", type=Path, help="the program to ask [the release build, made if it is missing]")
     add("--python", type=Path, default=Path(sys.executable), help="interpreter of the programs [this one]")
+    add("--names", nargs="*", default=sorted(UNCHANGED), help="programs to compare with themselves [some]")
     add("--runs", type=int, default=10, help="recordings of each program [%(default)s]")
     add("--seconds", type=int, default=LENGTH, help="length of a recording [%(default)s]")
     return parser
@@ -65,7 +68,7 @@ def arguments() -> argparse.ArgumentParser:
 def same(pyconc: Path, folder: Path, options: argparse.Namespace) -> bool:
     """Compares what did not change: half of the recordings are of one run, the others of another."""
     rows, all_wrong, all_asked = [], 0, 0
-    for pair in pairs(sorted(UNCHANGED), options.python):
+    for pair in pairs(options.names, options.python):
         files = []
         for run in range(2):
             with Running(pair.before, 1e6) as running:
@@ -85,7 +88,8 @@ def same(pyconc: Path, folder: Path, options: argparse.Namespace) -> bool:
 
 def why(one: dict[str, Any]) -> str:
     """What is told to differ."""
-    return ", ".join(change["id"] for change in one["changes"] if change["significant"]) or "findings"
+    changed = [change["id"] for change in one["changes"] if change["significant"]]
+    return ", ".join(changed) or "; ".join(one["better"] + one["worse"])
 
 
 def shifted(pyconc: Path, folder: Path, options: argparse.Namespace) -> bool:

@@ -9,7 +9,9 @@ use super::failure::Failure;
 use super::files::{Document, open, refuse_own_input};
 use super::report::text_options;
 use super::tell;
+use crate::catalog::Catalog;
 use crate::compare::{Comparison, Run, compare};
+use crate::diagnose::diagnose;
 use crate::model::Nanos;
 use crate::output::{
     Width, comparison_flamegraph, comparison_json, comparison_markdown, comparison_schema,
@@ -31,9 +33,9 @@ pub(super) fn run(options: &Compare) -> Result<ExitCode, Failure> {
         refuse_own_input(file, options.output.as_deref())?;
     }
     let catalog = catalogue::load(options.catalogue.probes.as_deref())?;
-    let before = before.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
-    let after = after.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
-    let comparison = compare(&before, &after, &catalog).map_err(|why| {
+    let before = before.iter().map(|file| read(file, &catalog)).collect::<Result<Vec<_>, _>>()?;
+    let after = after.iter().map(|file| read(file, &catalog)).collect::<Result<Vec<_>, _>>()?;
+    let comparison = compare(&before, &after).map_err(|why| {
         let text = why.to_string();
         match text.split_once("; ") {
             Some((why, fix)) => Failure::usage(why.to_owned(), fix.to_owned()),
@@ -70,14 +72,15 @@ fn sides(options: &Compare) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failure> {
 }
 
 /// Reads a recording: as a whole, and its halves.
-fn read(file: &Path) -> Result<Run, Failure> {
+fn read(file: &Path, catalog: &Catalog) -> Result<Run, Failure> {
     let (Recording { profile, note, .. }, stretches) = read_stretches(open(file)?)?;
     if let Some(note) = note {
         tell(&format!("note: {}: {note}", file.display()));
     }
     let half = Nanos(profile.quality.elapsed.0 / 2);
-    let halves = read_halves(open(file)?, half)?;
-    Ok(Run { name: file.display().to_string(), profile, stretches, halves })
+    let halves = read_halves(open(file)?, half)?.map(|half| diagnose(&half, catalog));
+    let diagnosis = diagnose(&profile, catalog);
+    Ok(Run { name: file.display().to_string(), profile, stretches, diagnosis, halves })
 }
 
 /// The format that a file's name tells.

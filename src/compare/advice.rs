@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::diagnose::{Gain, Metric, Model, ratio, rounded};
 
-use super::run::Judged;
+use super::run::Summed;
 
 /// What became of the advice that BEFORE got.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -31,23 +31,24 @@ pub struct AdviceTaken {
 
 impl AdviceTaken {
     /// `None` when BEFORE was to be left as it is, or AFTER saw too little.
-    pub(super) fn of(before: &[Judged<'_>], after: &[Judged<'_>]) -> Option<Self> {
-        let advice = &before.first()?.diagnosis.recommendation;
+    pub(super) fn of(before: &[Summed<'_>], after: &[Summed<'_>]) -> Option<Self> {
+        let advice = &before.first()?.run.diagnosis.recommendation;
         let model = advice.model;
         if model == Model::Keep {
             return None;
         }
-        let given = |run: &Judged<'_>| run.diagnosis.recommendation.model == model;
+        let given = |run: &Summed<'_>| run.run.diagnosis.recommendation.model == model;
         let again = after.iter().filter(|run| given(run)).count();
         // What two halves of a recording do not agree on is near a border.
-        let sure = |run: &Judged<'_>, is: fn(Model, Model) -> bool| {
-            let halves = run.halves.iter().map(|half| half.recommendation.model);
-            halves.chain([run.diagnosis.recommendation.model]).all(|other| is(other, model))
+        let sure = |run: &Summed<'_>, is: fn(Model, Model) -> bool| {
+            let halves = run.run.halves.iter().map(|half| half.recommendation.model);
+            halves.chain([run.run.diagnosis.recommendation.model]).all(|other| is(other, model))
         };
         let settled = before.iter().all(|run| sure(run, |other, model| other == model))
             && after.iter().all(|run| sure(run, |other, _| other == Model::Keep));
         let (followed, evidence) = if again == 0 {
-            let now = after.first().map_or(Model::Keep, |run| run.diagnosis.recommendation.model);
+            let now =
+                after.first().map_or(Model::Keep, |run| run.run.diagnosis.recommendation.model);
             (Some(true), format!("AFTER gets it no longer, but: {}", now.name()))
         } else if again == after.len() {
             (Some(false), "AFTER gets the same advice".to_owned())
@@ -76,7 +77,7 @@ impl AdviceTaken {
 }
 
 /// The gain by a metric, and how it was measured or why not.
-fn measured(metric: Metric, before: &[Judged<'_>], after: &[Judged<'_>]) -> (Option<f64>, String) {
+fn measured(metric: Metric, before: &[Summed<'_>], after: &[Summed<'_>]) -> (Option<f64>, String) {
     match metric {
         Metric::Throughput => match ran(before).zip(ran(after)) {
             Some((one, other)) if other > 0.0 => (
@@ -102,12 +103,12 @@ fn measured(metric: Metric, before: &[Judged<'_>], after: &[Judged<'_>]) -> (Opt
 }
 
 /// How long the program ran, on average, when all recordings have all of it.
-pub(super) fn ran(side: &[Judged<'_>]) -> Option<f64> {
-    let times: Option<Vec<f64>> = side.iter().map(Judged::ran).collect();
+pub(super) fn ran(side: &[Summed<'_>]) -> Option<f64> {
+    let times: Option<Vec<f64>> = side.iter().map(Summed::ran).collect();
     times.map(|times| ratio(times.iter().sum(), times.len() as f64))
 }
 
-fn delay(side: &[Judged<'_>]) -> f64 {
+fn delay(side: &[Summed<'_>]) -> f64 {
     let sums = side.iter().flat_map(|run| &run.sums);
     let (squares, elapsed) =
         sums.fold((0.0, 0.0), |sum, it| (sum.0 + it.squares, sum.1 + it.elapsed));

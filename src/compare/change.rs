@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::diagnose::{Site, ratio, rounded};
 
-use super::run::Judged;
+use super::run::Summed;
 use super::statistics::{ALPHA, Observed, adjusted};
 
 /// What a number is a number of.
@@ -108,7 +108,7 @@ pub(super) type Parts = Vec<Vec<(f64, f64)>>;
 const ENOUGH_RUNS: usize = super::statistics::FEWEST;
 
 /// The parts of a side by any rule.
-pub(super) fn parts(side: &[Judged<'_>], of: impl Fn(&super::run::Sums) -> (f64, f64)) -> Parts {
+pub(super) fn parts(side: &[Summed<'_>], of: impl Fn(&super::run::Sums) -> (f64, f64)) -> Parts {
     side.iter().map(|run| run.sums.iter().map(&of).collect()).collect()
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::diagnose::{Diagnosis, Finding, Severity, Site};
 
-use super::run::Judged;
+use super::run::Summed;
 
 /// A finding that only one side has.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -41,8 +41,8 @@ pub struct FindingChanges {
 }
 
 impl FindingChanges {
-    pub(super) fn of(before: &[Judged<'_>], after: &[Judged<'_>]) -> Self {
-        let kinds = |side: &[Judged<'_>]| -> BTreeSet<&'static str> {
+    pub(super) fn of(before: &[Summed<'_>], after: &[Summed<'_>]) -> Self {
+        let kinds = |side: &[Summed<'_>]| -> BTreeSet<&'static str> {
             grave(side).map(|finding| finding.id).collect()
         };
         let (one, other) = (kinds(before), kinds(after));
@@ -55,9 +55,9 @@ impl FindingChanges {
 }
 
 /// The findings that cost something.
-fn grave<'a>(side: &'a [Judged<'_>]) -> impl Iterator<Item = &'a Finding> {
+fn grave<'a>(side: &'a [Summed<'_>]) -> impl Iterator<Item = &'a Finding> {
     side.iter()
-        .flat_map(|run| &run.diagnosis.findings)
+        .flat_map(|run| &run.run.diagnosis.findings)
         .filter(|finding| finding.severity != Severity::Info)
 }
 
@@ -67,8 +67,8 @@ fn has(diagnosis: &Diagnosis, id: &str) -> bool {
 
 /// The gravest finding of each kind that only the first side has.
 fn only(
-    these: &[Judged<'_>],
-    those: &[Judged<'_>],
+    these: &[Summed<'_>],
+    those: &[Summed<'_>],
     of_those: &BTreeSet<&'static str>,
 ) -> Vec<FoundOnce> {
     let mut met = BTreeSet::new();
@@ -78,9 +78,11 @@ fn only(
             // What a recording shows once, as a deadlock or what its end leaves behind, no half has to
             // repeat.
             let once = finding.severity == Severity::Error;
-            let here = these.iter().all(|run| run.halves.iter().all(|half| has(half, finding.id)));
+            let here =
+                these.iter().all(|run| run.run.halves.iter().all(|half| has(half, finding.id)));
             let there = those.iter().any(|run| {
-                has(&run.diagnosis, finding.id) || run.halves.iter().any(|it| has(it, finding.id))
+                has(&run.run.diagnosis, finding.id)
+                    || run.run.halves.iter().any(|it| has(it, finding.id))
             });
             FoundOnce {
                 id: finding.id,

@@ -2,6 +2,8 @@
 
 use fastrand::Rng;
 
+use crate::catalog::Catalog;
+use crate::diagnose::diagnose;
 use crate::model::{Cause, Nanos};
 use crate::profile::fixture::Trace;
 use crate::profile::{Recording, RecordingWriter, read_halves, read_stretches};
@@ -52,5 +54,8 @@ pub(crate) fn recorded(name: &str, seconds: u64, does: Does<'_>, seed: u64, thre
     writer.finish().unwrap();
     let (Recording { profile, .. }, stretches) = read_stretches(&file[..]).unwrap();
     let halves = read_halves(&file[..], Nanos(profile.quality.elapsed.0 / 2)).unwrap();
-    Run { name: name.to_owned(), profile, stretches, halves }
+    let catalog = Catalog::builtin().unwrap();
+    let (diagnosis, halves) =
+        (diagnose(&profile, &catalog), halves.map(|it| diagnose(&it, &catalog)));
+    Run { name: name.to_owned(), profile, stretches, diagnosis, halves }
 }

@@ -9,7 +9,7 @@ use crate::diagnose::{Site, ratio, rounded};
 use crate::model::{Cause, Function, Origin, StateId, Tables};
 
 use super::change::{Aim, Change, Parts, Question, Unit, answer};
-use super::run::Judged;
+use super::run::Summed;
 
 /// A function or line is looked at when either side spends this share in it.
 const LEAST: f64 = 0.01;
@@ -52,7 +52,7 @@ pub struct CodeChanges {
 }
 
 /// Compares the code of two sides.
-pub(super) fn changes(before: &[Judged<'_>], after: &[Judged<'_>]) -> CodeChanges {
+pub(super) fn changes(before: &[Summed<'_>], after: &[Summed<'_>]) -> CodeChanges {
     let (gone, new) = stacks(before, after);
     CodeChanges {
         functions: compare(before, after, functions_of),
@@ -90,7 +90,7 @@ fn site(function: &Function, line: u32) -> Site {
     Site { file: function.file.to_string(), line, function: function.name.to_string() }
 }
 
-fn compare(before: &[Judged<'_>], after: &[Judged<'_>], keys: Keys) -> Vec<Change> {
+fn compare(before: &[Summed<'_>], after: &[Summed<'_>], keys: Keys) -> Vec<Change> {
     let (one, other) = (count(before, keys), count(after, keys));
     let (all_before, all_after) = (work(before), work(after));
     let share = |side: &BTreeMap<_, Counted>, all: f64, key: &(Name, u32)| {
@@ -131,13 +131,13 @@ fn compare(before: &[Judged<'_>], after: &[Judged<'_>], keys: Keys) -> Vec<Chang
     changes
 }
 
-fn work(side: &[Judged<'_>]) -> f64 {
+fn work(side: &[Summed<'_>]) -> f64 {
     side.iter().flat_map(|run| &run.sums).map(super::run::Sums::work).sum()
 }
 
 /// The counts of a key with what they are parts of; none are zeros.
-fn parts(side: &[Judged<'_>], counted: Option<&Counted>) -> Parts {
-    let of_run = |(place, run): (usize, &Judged<'_>)| {
+fn parts(side: &[Summed<'_>], counted: Option<&Counted>) -> Parts {
+    let of_run = |(place, run): (usize, &Summed<'_>)| {
         let counts = counted.and_then(|it| it.counts.get(place));
         let count = |stretch: usize| counts.and_then(|it| it.get(stretch)).copied().unwrap_or(0.0);
         run.sums.iter().enumerate().map(|(stretch, sums)| (count(stretch), sums.work())).collect()
@@ -145,7 +145,7 @@ fn parts(side: &[Judged<'_>], counted: Option<&Counted>) -> Parts {
     side.iter().enumerate().map(of_run).collect()
 }
 
-fn count(side: &[Judged<'_>], keys: Keys) -> BTreeMap<(Name, u32), Counted> {
+fn count(side: &[Summed<'_>], keys: Keys) -> BTreeMap<(Name, u32), Counted> {
     let mut all: BTreeMap<(Name, u32), Counted> = BTreeMap::new();
     let empty: Vec<Vec<f64>> = side.iter().map(|run| vec![0.0; run.sums.len()]).collect();
     for (place, judged) in side.iter().enumerate() {
@@ -173,8 +173,8 @@ fn count(side: &[Judged<'_>], keys: Keys) -> BTreeMap<(Name, u32), Counted> {
 }
 
 /// The stacks, by the names of their functions, that only the first and only the second side has.
-fn stacks(before: &[Judged<'_>], after: &[Judged<'_>]) -> (Vec<OneSided>, Vec<OneSided>) {
-    let shares = |side: &[Judged<'_>]| {
+fn stacks(before: &[Summed<'_>], after: &[Summed<'_>]) -> (Vec<OneSided>, Vec<OneSided>) {
+    let shares = |side: &[Summed<'_>]| {
         let all = work(side);
         let mut shares: BTreeMap<Vec<Name>, f64> = BTreeMap::new();
         for run in side {

@@ -3,7 +3,7 @@
 use crate::model::{Cause, Tag};
 
 use super::change::{Aim, Change, Question, Unit, answer, parts};
-use super::run::{Judged, Sums};
+use super::run::{Summed, Sums};
 
 /// The measure that tells whether a program is held back more or less than before.
 pub(super) const HELD_BACK: &str = "held-back";
@@ -94,7 +94,7 @@ const MEASURES: [Measure; 7] = [
 ];
 
 /// The numbers of the process as a whole: measures, tags, causes.
-pub(super) fn changes(before: &[Judged<'_>], after: &[Judged<'_>]) -> Vec<Change> {
+pub(super) fn changes(before: &[Summed<'_>], after: &[Summed<'_>]) -> Vec<Change> {
     let mut questions = Vec::new();
     for measure in &MEASURES {
         let question = Question {

@@ -17,7 +17,6 @@ mod steps;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::catalog::Catalog;
 use crate::diagnose::{Model, Workload, ratio, rounded};
 
 pub use self::advice::AdviceTaken;
@@ -31,7 +30,7 @@ pub use self::steps::{StepChanges, StepTimes};
 
 pub(crate) use self::outcome::{signed, value};
 
-use self::run::Judged;
+use self::run::Summed;
 
 /// How it is told what is chance.
 const METHOD: &str = "ratios of sums over stretches of a second or longer; variance from the \
@@ -109,10 +108,10 @@ pub struct Comparison {
 ///
 /// # Errors
 /// When they cannot be compared.
-pub fn compare(before: &[Run], after: &[Run], catalog: &Catalog) -> Result<Comparison, Refusal> {
+pub fn compare(before: &[Run], after: &[Run]) -> Result<Comparison, Refusal> {
     settings::refuse(before, after)?;
     let warnings = settings::warnings(before, after);
-    let (before, after) = (judged(before, catalog), judged(after, catalog));
+    let (before, after) = (summed(before), summed(after));
     let mut comparison = Comparison {
         outcome: Outcome::Unchanged,
         sentence: String::new(),
@@ -134,16 +133,16 @@ pub fn compare(before: &[Run], after: &[Run], catalog: &Catalog) -> Result<Compa
     Ok(comparison)
 }
 
-fn judged<'a>(side: &'a [Run], catalog: &Catalog) -> Vec<Judged<'a>> {
-    side.iter().map(|run| Judged::new(run, catalog)).collect()
+fn summed(side: &[Run]) -> Vec<Summed<'_>> {
+    side.iter().map(Summed::new).collect()
 }
 
-fn summary(side: &[Judged<'_>]) -> SideSummary {
+fn summary(side: &[Summed<'_>]) -> SideSummary {
     let profiles = || side.iter().map(|run| &run.run.profile);
     let seconds: f64 = profiles().map(|it| it.quality.elapsed.seconds()).sum();
     let samples: u64 = profiles().map(|it| it.quality.samples).sum();
     let threads = profiles().map(|it| it.threads.iter().filter(|it| it.samples > 0).count() as f64);
-    let verdicts = || side.iter().map(|run| &run.diagnosis.verdict);
+    let verdicts = || side.iter().map(|run| &run.run.diagnosis.verdict);
     let count = |workload| verdicts().filter(|it| it.workload == workload).count();
     // Of equals, the first.
     let verdict = verdicts().rev().max_by_key(|it| count(it.workload));
@@ -158,7 +157,7 @@ fn summary(side: &[Judged<'_>]) -> SideSummary {
         threads: rounded(ratio(threads.sum(), side.len() as f64)),
         verdict: verdict.map_or(Workload::InsufficientData, |it| it.workload),
         confidence: verdict.map_or(0.0, |it| rounded(it.confidence)),
-        recommendation: first.map_or(Model::Keep, |run| run.diagnosis.recommendation.model),
+        recommendation: first.map_or(Model::Keep, |run| run.run.diagnosis.recommendation.model),
         ran: advice::ran(side).map(rounded),
     }
 }
@@ -167,7 +166,6 @@ fn summary(side: &[Judged<'_>]) -> SideSummary {
 mod tests {
     use super::fixture::{Does, recorded, run};
     use super::{Comparison, Outcome, Refusal, compare};
-    use crate::catalog::Catalog;
     use crate::model::Cause;
 
     const WAITS: Does<'_> = &[("render", Cause::Gil, 0.9), ("render", Cause::Python, 0.1)];
@@ -175,7 +173,7 @@ mod tests {
 
     fn compared(before: Does<'_>, after: Does<'_>) -> Comparison {
         let (before, after) = (run("a", 10, before, 1), run("b", 10, after, 2));
-        compare(&[before], &[after], &Catalog::builtin().unwrap()).unwrap()
+        compare(&[before], &[after]).unwrap()
     }
 
     #[test]
@@ -199,7 +197,7 @@ mod tests {
     fn the_same_program_is_unchanged() {
         for seed in 0..20 {
             let (before, after) = (run("a", 10, WAITS, seed), run("b", 10, WAITS, seed + 100));
-            let both = compare(&[before], &[after], &Catalog::builtin().unwrap()).unwrap();
+            let both = compare(&[before], &[after]).unwrap();
             assert_eq!(both.outcome, Outcome::Unchanged, "{:?} {:?}", both.better, both.worse);
             assert!(both.code.functions.iter().all(|change| !change.significant));
             assert!(both.warnings.is_empty(), "{:?}", both.warnings);
@@ -211,25 +209,23 @@ mod tests {
         let side = |does, from: u64| -> Vec<_> {
             (from..from + 4).map(|seed| run("x", 5, does, seed)).collect()
         };
-        let catalog = Catalog::builtin().unwrap();
-        let two = compare(&side(WAITS, 0), &side(SLEEPS, 50), &catalog).unwrap();
+        let two = compare(&side(WAITS, 0), &side(SLEEPS, 50)).unwrap();
         assert_eq!(two.outcome, Outcome::Improved);
         assert_eq!(two.before.files.len(), 4);
-        let one = compare(&side(WAITS, 0), &side(WAITS, 50), &catalog).unwrap();
+        let one = compare(&side(WAITS, 0), &side(WAITS, 50)).unwrap();
         assert_eq!(one.outcome, Outcome::Unchanged);
     }
 
     #[test]
     fn what_cannot_be_compared_is_refused_and_what_is_weak_is_named() {
-        let catalog = Catalog::builtin().unwrap();
         let (one, other) = (run("a", 10, WAITS, 1), recorded("b", 10, WAITS, 2, 50));
-        let refused = compare(&[one], &[other], &catalog).unwrap_err();
+        let refused = compare(&[one], &[other]).unwrap_err();
         assert!(matches!(refused, Refusal::Thresholds(..)), "{refused}");
         let twice = [run("a", 10, WAITS, 1)];
-        assert!(matches!(compare(&twice, &twice, &catalog), Err(Refusal::Same(..))));
+        assert!(matches!(compare(&twice, &twice), Err(Refusal::Same(..))));
         let empty = run("none", 0, WAITS, 3);
-        assert!(matches!(compare(&twice, &[empty], &catalog), Err(Refusal::Empty(_))));
-        let short = compare(&twice, &[run("short", 2, SLEEPS, 4)], &catalog).unwrap();
+        assert!(matches!(compare(&twice, &[empty]), Err(Refusal::Empty(_))));
+        let short = compare(&twice, &[run("short", 2, SLEEPS, 4)]).unwrap();
         assert!(short.changes.iter().all(|change| change.p.is_none() && !change.significant));
         assert!(short.warnings.iter().any(|it| it.contains("shorter")), "{:?}", short.warnings);
     }

@@ -2,8 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::catalog::Catalog;
-use crate::diagnose::{Diagnosis, diagnose};
+use crate::diagnose::Diagnosis;
 use crate::model::{Cause, StateId, Tag};
 use crate::profile::{Profile, StateKind, Stretch, Stretches};
 
@@ -16,27 +15,21 @@ pub struct Run {
     pub profile: Profile,
     /// What it held stretch by stretch.
     pub stretches: Stretches,
-    /// Its two halves, each counted by itself.
-    pub halves: [Profile; 2],
+    /// What it says about the program.
+    pub diagnosis: Diagnosis,
+    /// What each of its halves says by itself.
+    pub halves: [Diagnosis; 2],
 }
 
-/// The same, judged.
-pub(super) struct Judged<'a> {
+/// The same, with its stretches added up.
+pub(super) struct Summed<'a> {
     pub(super) run: &'a Run,
-    pub(super) diagnosis: Diagnosis,
-    /// The diagnoses of its halves.
-    pub(super) halves: [Diagnosis; 2],
     pub(super) sums: Vec<Sums>,
 }
 
-impl<'a> Judged<'a> {
-    pub(super) fn new(run: &'a Run, catalog: &Catalog) -> Self {
-        Self {
-            run,
-            diagnosis: diagnose(&run.profile, catalog),
-            halves: run.halves.each_ref().map(|half| diagnose(half, catalog)),
-            sums: sums(run),
-        }
+impl<'a> Summed<'a> {
+    pub(super) fn new(run: &'a Run) -> Self {
+        Self { run, sums: sums(run) }
     }
 
     /// How long the program ran, when the recording has all of it: in seconds.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::profile::{StepLengths, Stretch};
 
-use super::run::Judged;
+use super::run::Summed;
 use super::statistics::{ALPHA, FEWEST};
 
 /// Lengths of steps in seconds, of those that some sample saw.
@@ -45,7 +45,7 @@ const FEWEST_STEPS: u64 = 20;
 const LEAST: f64 = 1.2;
 
 /// None unless both sides have an event loop.
-pub(super) fn changes(before: &[Judged<'_>], after: &[Judged<'_>]) -> Option<StepChanges> {
+pub(super) fn changes(before: &[Summed<'_>], after: &[Summed<'_>]) -> Option<StepChanges> {
     let (one, other) = (stretches(before), stretches(after));
     let (all_before, all_after) = (merged(one.iter().copied()), merged(other.iter().copied()));
     if all_before.count() == 0 || all_after.count() == 0 {
@@ -70,7 +70,7 @@ pub(super) fn changes(before: &[Judged<'_>], after: &[Judged<'_>]) -> Option<Ste
     })
 }
 
-fn stretches<'a>(side: &'a [Judged<'_>]) -> Vec<&'a Stretch> {
+fn stretches<'a>(side: &'a [Summed<'_>]) -> Vec<&'a Stretch> {
     side.iter().flat_map(|run| run.run.stretches.list()).collect()
 }
 

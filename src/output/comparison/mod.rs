@@ -66,7 +66,6 @@ mod tests {
     use super::{
         Width, comparison_flamegraph, comparison_json, comparison_markdown, comparison_text,
     };
-    use crate::catalog::Catalog;
     use crate::compare::fixture::run;
     use crate::compare::{Comparison, Run, compare};
     use crate::model::Cause;
@@ -77,9 +76,8 @@ mod tests {
     fn both() -> ([Run; 1], [Run; 1], Comparison) {
         let before = run(HOSTILE, 10, &[(HOSTILE, Cause::Gil, 0.9), ("b", Cause::Python, 0.1)], 1);
         let after = run("after", 10, &[("nap", Cause::Sleep, 1.0)], 2);
-        let catalog = Catalog::builtin().unwrap();
         let sides = ([before], [after]);
-        let comparison = compare(&sides.0, &sides.1, &catalog).unwrap();
+        let comparison = compare(&sides.0, &sides.1).unwrap();
         (sides.0, sides.1, comparison)
     }
 
