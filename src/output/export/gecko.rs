@@ -17,7 +17,7 @@ use fxprof_processed_profile::{
 };
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Nanos, StateId, ThreadId};
+use crate::model::{Cause, Nanos, State, StateId, ThreadId};
 use crate::output::StackOptions;
 use crate::output::escape::sanitise;
 use crate::output::folded::frame_text;
@@ -217,7 +217,7 @@ impl<'a> Writer<'a> {
         self.marker((thread, Mark::Blocked, cause), span, &details);
     }
 
-    fn innermost(&self, state: &crate::model::State) -> Rc<str> {
+    fn innermost(&self, state: &State) -> Rc<str> {
         let plain = StackOptions { causes: false, ..self.options.clone() };
         let shown = shown_frames(&self.counted.tables, &plain, (state, false));
         shown.first().map_or("".into(), |&it| frame_text(&self.counted.tables, self.options, it))

@@ -13,7 +13,7 @@ use indexmap::IndexSet;
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, FrameId, StateId, Tables, ThreadId};
+use crate::model::{Cause, FrameId, StateId, Tables, Tag, ThreadId};
 use crate::output::StackOptions;
 use crate::output::escape::sanitise;
 use crate::output::frames::{Place, Shown, WIDEST, line_of, place, shown_frames, thread_name};
@@ -186,7 +186,7 @@ impl<'a> Writer<'a> {
         let cause = state.cause;
         let when = |condition: bool| if condition { length } else { 0 };
         let [cpu, gil, lock] = [on_cpu(cause), cause == Cause::Gil, cause == Cause::Lock].map(when);
-        let tag = if *blocking { crate::model::Tag::EventLoopBlocking } else { state.tag };
+        let tag = if *blocking { Tag::EventLoopBlocking } else { state.tag };
         let mut label = vec![
             self.label("thread", &thread_name(self.tables, *thread)),
             self.label("tag", tag.name()),
