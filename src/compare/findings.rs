@@ -24,8 +24,8 @@ pub struct FoundOnce {
     /// Where.
     #[serde(rename = "where")]
     pub site: Option<Site>,
-    /// Whether the other side has no finding of its kind in either half, and this side in both (one
-    /// that tells of the program's end, or of something that stays, counts by itself).
+    /// Whether the other side has no finding of its kind in either half, and this side in both (an
+    /// error: in one of them at least, since it may show at the end only).
     pub certain: bool,
 }
 
@@ -75,11 +75,12 @@ fn only(
     grave(these)
         .filter(|finding| !of_those.contains(finding.id) && met.insert(finding.id))
         .map(|finding| {
-            // What a recording shows once, as a deadlock or what its end leaves behind, no half has to
-            // repeat.
-            let once = finding.severity == Severity::Error;
-            let here =
-                these.iter().all(|run| run.run.halves.iter().all(|half| has(half, finding.id)));
+            // What is grave may begin late, or show at the end: then one half is enough.
+            let agree = |run: &Summed<'_>| {
+                let halves = run.run.halves.iter().filter(|half| has(half, finding.id)).count();
+                halves == 2 || (halves == 1 && finding.severity == Severity::Error)
+            };
+            let here = these.iter().all(agree);
             let there = those.iter().any(|run| {
                 has(&run.run.diagnosis, finding.id)
                     || run.run.halves.iter().any(|it| has(it, finding.id))
@@ -90,7 +91,7 @@ fn only(
                 severity: finding.severity,
                 share: finding.share,
                 site: finding.site.clone(),
-                certain: (here || once) && !there,
+                certain: here && !there,
             }
         })
         .collect()

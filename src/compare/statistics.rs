@@ -10,6 +10,8 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::diagnose::ratio;
+
 /// The fewest observations that tell anything about chance.
 pub(super) const FEWEST: usize = 4;
 /// The error that is accepted: one change in twenty is found where none is.
@@ -21,14 +23,31 @@ const MOST_ALIKE: f64 = 0.8;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Observed {
     pub(super) value: f64,
-    /// Its standard error; none when there were too few observations.
-    error: Option<Spread>,
+    /// How uncertain it is; none when there were too few observations.
+    spread: Option<Spread>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Spread {
-    variance: f64,
-    freedom: f64,
+    /// The variance, were the observations independent.
+    seen: f64,
+    /// No variance is smaller.
+    least: f64,
+    /// Observations.
+    count: f64,
+    /// How much observations resemble the next ones: their first autocorrelation.
+    alike: f64,
+}
+
+impl Spread {
+    /// Variance and degrees of freedom, where observations resemble the next ones so much.
+    fn with(&self, alike: f64) -> (f64, f64) {
+        // With few observations the estimate is too low, by about this much (Marriott and Pope 1954).
+        let alike = alike + (1.0 + 3.0 * alike) / self.count;
+        let alike = alike.clamp(0.0, MOST_ALIKE);
+        let inflation = (1.0 + alike) / (1.0 - alike);
+        ((self.seen * inflation).max(self.least), ((self.count - 1.0) / inflation).max(1.0))
+    }
 }
 
 /// How two ratios differ.
@@ -56,35 +75,37 @@ impl Observed {
         let parts: Vec<_> = parts.iter().filter(|(_, whole)| *whole > 0.0).collect();
         let (part, whole) = parts.iter().fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
         if whole <= 0.0 {
-            return Self { value: 0.0, error: None };
+            return Self { value: 0.0, spread: None };
         }
         let value = part / whole;
         if parts.len() < FEWEST {
-            return Self { value, error: None };
+            return Self { value, spread: None };
         }
         let count = parts.len() as f64;
         let rest: Vec<f64> = parts.iter().map(|(part, whole)| part - value * whole).collect();
         let squares: f64 = rest.iter().map(|rest| rest * rest).sum();
-        let inflation = inflation(&rest, squares);
-        let seen = count / (count - 1.0) * squares / (whole * whole) * inflation;
+        let pairs = rest.iter().zip(rest.iter().skip(1));
+        let alike = ratio(pairs.map(|(one, next)| one * next).sum::<f64>(), squares);
         // Laplace's rule keeps a count of none, or of all, from being certain.
         let share = ((part + 1.0) / (whole + 2.0)).clamp(0.0, 1.0);
         let least = if counted { share * (1.0 - share) / whole } else { 0.0 };
-        let freedom = ((count - 1.0) / inflation).max(2.0);
-        Self { value, error: Some(Spread { variance: seen.max(least), freedom }) }
+        let seen = count / (count - 1.0) * squares / (whole * whole);
+        Self { value, spread: Some(Spread { seen, least, count, alike }) }
     }
 
     /// How another differs from it.
     pub(super) fn differs(&self, after: &Self) -> Difference {
         let value = after.value - self.value;
-        let chance = self.error.zip(after.error).and_then(|(a, b)| {
-            let variance = a.variance + b.variance;
+        let chance = self.spread.zip(after.spread).and_then(|(a, b)| {
+            // One recording alone has too few observations to tell how much they are alike.
+            let alike = (a.count * a.alike + b.count * b.alike) / (a.count + b.count);
+            let ((one, of_one), (other, of_other)) = (a.with(alike), b.with(alike));
+            let variance = one + other;
             if variance <= 0.0 {
                 let p = if value == 0.0 { 1.0 } else { 0.0 };
                 return Some(Chance { low: value, high: value, p });
             }
-            let freedom = variance * variance
-                / (a.variance * a.variance / a.freedom + b.variance * b.variance / b.freedom);
+            let freedom = variance * variance / (one * one / of_one + other * other / of_other);
             let error = variance.sqrt();
             let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
             let reach = error * student.inverse_cdf(1.0 - ALPHA / 2.0);
@@ -93,19 +114,6 @@ impl Observed {
         });
         Difference { value, chance }
     }
-}
-
-/// By how much observations that resemble their neighbours say less than their number promises.
-fn inflation(rest: &[f64], squares: f64) -> f64 {
-    if squares <= 0.0 {
-        return 1.0;
-    }
-    let pairs = rest.iter().zip(rest.iter().skip(1));
-    let alike = pairs.map(|(one, next)| one * next).sum::<f64>() / squares;
-    // With few observations the estimate is too low, by about this much (Marriott and Pope 1954).
-    let alike = alike + (1.0 + 3.0 * alike) / rest.len() as f64;
-    let alike = alike.clamp(0.0, MOST_ALIKE);
-    (1.0 + alike) / (1.0 - alike)
 }
 
 /// The p-values of tests that are looked at together, so corrected that of those at or below a bound
