@@ -10,6 +10,9 @@ pub(super) const HELD_BACK: &str = "held-back";
 /// The mean time by which a callback of the event loop is late.
 pub(super) const LOOP_DELAY: &str = "loop-delay";
 
+/// What depends on how much CPU others leave.
+pub(super) const LEFT_BY_OTHERS: [&str; 3] = ["cpus-used", "run-queue", "cause-cpu-wait"];
+
 /// Thread samples that are not parked.
 const WORK: &str = "thread samples that are not idle by design";
 const SAMPLES: &str = "samples";

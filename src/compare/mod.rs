@@ -110,7 +110,8 @@ pub struct Comparison {
 /// When they cannot be compared.
 pub fn compare(before: &[Run], after: &[Run]) -> Result<Comparison, Refusal> {
     settings::refuse(before, after)?;
-    let warnings = settings::warnings(before, after);
+    let crowd = settings::crowd(before, after);
+    let warnings = crowd.iter().cloned().chain(settings::warnings(before, after)).collect();
     let (before, after) = (summed(before), summed(after));
     let mut comparison = Comparison {
         outcome: Outcome::Unchanged,
@@ -127,6 +128,11 @@ pub fn compare(before: &[Run], after: &[Run]) -> Result<Comparison, Refusal> {
         after: summary(&after),
         method: METHOD,
     };
+    if crowd.is_some() {
+        let changes = comparison.changes.iter_mut();
+        let theirs = changes.filter(|it| measures::LEFT_BY_OTHERS.contains(&it.id.as_str()));
+        theirs.for_each(|change| change.significant = false);
+    }
     (comparison.better, comparison.worse) = outcome::reasons(&comparison);
     comparison.outcome = outcome::outcome(&comparison);
     comparison.sentence = outcome::sentence(&comparison);

@@ -1,6 +1,6 @@
 //! Whether two recordings can be compared at all, and what a reader has to know who does.
 
-use crate::diagnose::ratio;
+use crate::diagnose::{percent, ratio};
 use crate::profile::{Meta, Profile};
 
 use super::run::Run;
@@ -106,4 +106,24 @@ fn weakness(profile: &Profile) -> Option<String> {
     let asked = profile.meta.rate;
     (asked > 0.0 && reached < REACHED * asked)
         .then(|| format!("reached {reached:.0} of {asked:.0} samples a second"))
+}
+
+/// CPU time within a program's reach that others took, as a share of it: a difference that matters.
+const OTHERS: f64 = 0.03;
+
+/// What is to be said when other programs left this one clearly more CPU on one side.
+pub(super) fn crowd(before: &[Run], after: &[Run]) -> Option<String> {
+    let taken = |side: &[Run]| {
+        let shares = side.iter().filter_map(|run| run.diagnosis.verdict.measures.get("starvation"));
+        ratio(shares.map(|it| it.value).sum(), side.len() as f64)
+    };
+    let (one, other) = (taken(before), taken(after));
+    ((one - other).abs() > OTHERS).then(|| {
+        format!(
+            "others took {} of the CPU time within reach before, {} after: what depends on that is \
+             not judged; compare on a quiet machine",
+            percent(one),
+            percent(other)
+        )
+    })
 }
