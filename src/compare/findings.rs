@@ -52,7 +52,16 @@ impl FindingChanges {
             stayed: one.intersection(&other).copied().collect(),
         }
     }
+
+    /// Says that a finding that went or came says nothing about the program.
+    pub(super) fn doubt(&mut self, id: &str) {
+        let both = self.gone.iter_mut().chain(&mut self.new);
+        both.filter(|it| it.id == id).for_each(|it| it.certain = false);
+    }
 }
+
+/// The finding that depends on how much CPU others leave.
+pub(super) const LEFT_BY_OTHERS: &str = "cpu-starved";
 
 /// The findings that cost something.
 fn grave<'a>(side: &'a [Summed<'_>]) -> impl Iterator<Item = &'a Finding> {

@@ -9,7 +9,7 @@ use crate::diagnose::{Site, ratio, rounded};
 use crate::model::{Cause, Function, Origin, StateId, Tables};
 
 use super::change::{Aim, Change, Parts, Question, Unit, answer};
-use super::run::Summed;
+use super::run::{Summed, WHOLE};
 
 /// A function or line is looked at when either side spends this share in it.
 const LEAST: f64 = 0.01;
@@ -34,7 +34,7 @@ struct Counted {
 pub struct OneSided {
     /// Its functions, outermost first.
     pub functions: Vec<String>,
-    /// Its share of the thread samples that are not idle by design.
+    /// Its share of the whole, as of functions.
     pub share: f64,
 }
 
@@ -92,7 +92,7 @@ fn site(function: &Function, line: u32) -> Site {
 
 fn compare(before: &[Summed<'_>], after: &[Summed<'_>], keys: Keys) -> Vec<Change> {
     let (one, other) = (count(before, keys), count(after, keys));
-    let (all_before, all_after) = (work(before), work(after));
+    let (all_before, all_after) = (whole(before), whole(after));
     let share = |side: &BTreeMap<_, Counted>, all: f64, key: &(Name, u32)| {
         let counted: Option<&Counted> = side.get(key);
         ratio(counted.map_or(0.0, |it| it.counts.iter().flatten().sum()), all)
@@ -115,7 +115,7 @@ fn compare(before: &[Summed<'_>], after: &[Summed<'_>], keys: Keys) -> Vec<Chang
         let question = Question {
             name: id.clone(),
             id,
-            of: "thread samples that are not idle by design",
+            of: WHOLE,
             unit: Unit::Share,
             aim: Aim::None,
             site: Some(site),
@@ -131,8 +131,8 @@ fn compare(before: &[Summed<'_>], after: &[Summed<'_>], keys: Keys) -> Vec<Chang
     changes
 }
 
-fn work(side: &[Summed<'_>]) -> f64 {
-    side.iter().flat_map(|run| &run.sums).map(super::run::Sums::work).sum()
+fn whole(side: &[Summed<'_>]) -> f64 {
+    side.iter().flat_map(|run| &run.sums).map(super::run::Sums::whole).sum()
 }
 
 /// The counts of a key with what they are parts of; none are zeros.
@@ -140,7 +140,7 @@ fn parts(side: &[Summed<'_>], counted: Option<&Counted>) -> Parts {
     let of_run = |(place, run): (usize, &Summed<'_>)| {
         let counts = counted.and_then(|it| it.counts.get(place));
         let count = |stretch: usize| counts.and_then(|it| it.get(stretch)).copied().unwrap_or(0.0);
-        run.sums.iter().enumerate().map(|(stretch, sums)| (count(stretch), sums.work())).collect()
+        run.sums.iter().enumerate().map(|(stretch, sums)| (count(stretch), sums.whole())).collect()
     };
     side.iter().enumerate().map(of_run).collect()
 }
@@ -175,7 +175,7 @@ fn count(side: &[Summed<'_>], keys: Keys) -> BTreeMap<(Name, u32), Counted> {
 /// The stacks, by the names of their functions, that only the first and only the second side has.
 fn stacks(before: &[Summed<'_>], after: &[Summed<'_>]) -> (Vec<OneSided>, Vec<OneSided>) {
     let shares = |side: &[Summed<'_>]| {
-        let all = work(side);
+        let all = whole(side);
         let mut shares: BTreeMap<Vec<Name>, f64> = BTreeMap::new();
         for run in side {
             let profile = &run.run.profile;

@@ -3,7 +3,7 @@
 use crate::model::{Cause, Tag};
 
 use super::change::{Aim, Change, Question, Unit, answer, parts};
-use super::run::{Summed, Sums};
+use super::run::{Summed, Sums, WHOLE};
 
 /// The measure that tells whether a program is held back more or less than before.
 pub(super) const HELD_BACK: &str = "held-back";
@@ -13,8 +13,6 @@ pub(super) const LOOP_DELAY: &str = "loop-delay";
 /// What depends on how much CPU others leave.
 pub(super) const LEFT_BY_OTHERS: [&str; 3] = ["cpus-used", "run-queue", "cause-cpu-wait"];
 
-/// Thread samples that are not parked.
-const WORK: &str = "thread samples that are not idle by design";
 const SAMPLES: &str = "samples";
 const TIME: &str = "seconds of the recording";
 
@@ -34,20 +32,20 @@ const MEASURES: [Measure; 7] = [
     Measure {
         id: HELD_BACK,
         name: "held back by other threads",
-        of: WORK,
+        of: WHOLE,
         unit: Unit::Share,
         aim: Aim::Down,
         counted: true,
-        parts: |sums| (sums.held_back, sums.work()),
+        parts: |sums| (sums.held_back, sums.whole()),
     },
     Measure {
         id: "lock-entry",
         name: "waiting to enter a critical section",
-        of: WORK,
+        of: WHOLE,
         unit: Unit::Share,
         aim: Aim::Down,
         counted: true,
-        parts: |sums| (sums.entering, sums.work()),
+        parts: |sums| (sums.entering, sums.whole()),
     },
     Measure {
         id: LOOP_DELAY,
@@ -125,15 +123,15 @@ pub(super) fn changes(before: &[Summed<'_>], after: &[Summed<'_>]) -> Vec<Change
             Tag::EventLoopBlocking | Tag::GilContended => Aim::Down,
             Tag::IdleWaiting | Tag::Running => Aim::None,
         };
-        let of_tag = |sums: &Sums| (sums.tag(tag), sums.work());
-        let question = share(("tag", tag.name()), aim, WORK);
+        let of_tag = |sums: &Sums| (sums.tag(tag), sums.whole());
+        let question = share(("tag", tag.name()), aim, WHOLE);
         questions.push((question, parts(before, of_tag), parts(after, of_tag)));
     }
     for cause in Cause::ALL {
         let parked = cause == Cause::Parked;
         let of_cause =
-            |sums: &Sums| (sums.cause(cause), if parked { sums.threads } else { sums.work() });
-        let of = if parked { "thread samples" } else { WORK };
+            |sums: &Sums| (sums.cause(cause), if parked { sums.threads } else { sums.whole() });
+        let of = if parked { "thread samples" } else { WHOLE };
         let aim = if cause == Cause::Gil { Aim::Down } else { Aim::None };
         let question = share(("cause", cause.name()), aim, of);
         questions.push((question, parts(before, of_cause), parts(after, of_cause)));

@@ -132,6 +132,7 @@ pub fn compare(before: &[Run], after: &[Run]) -> Result<Comparison, Refusal> {
         let changes = comparison.changes.iter_mut();
         let theirs = changes.filter(|it| measures::LEFT_BY_OTHERS.contains(&it.id.as_str()));
         theirs.for_each(|change| change.significant = false);
+        comparison.findings.doubt(findings::LEFT_BY_OTHERS);
     }
     (comparison.better, comparison.worse) = outcome::reasons(&comparison);
     comparison.outcome = outcome::outcome(&comparison);

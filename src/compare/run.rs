@@ -43,6 +43,11 @@ impl<'a> Summed<'a> {
 /// A recording that begins with a process younger than this, in seconds, has all of it.
 const FROM_ITS_START: f64 = 1.0;
 
+/// What shares are shares of. Threads that are idle by design do not dilute what the others do; a
+/// program that is idle for most of the time is not told as if there were only the rest.
+pub(super) const WHOLE: &str =
+    "thread samples that are not idle by design, or samples where these are more";
+
 /// What a stretch of a recording adds up to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sums {
@@ -72,6 +77,11 @@ impl Sums {
     /// Thread samples that are not parked.
     pub(super) fn work(&self) -> f64 {
         self.tags.iter().sum()
+    }
+
+    /// What shares are shares of: see [`WHOLE`].
+    pub(super) fn whole(&self) -> f64 {
+        self.work().max(self.samples)
     }
 
     pub(super) fn cause(&self, cause: Cause) -> f64 {
