@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,10 +47,13 @@ def main() -> int:
     folder.mkdir(exist_ok=True)
     pyconc = options.pyconc or setup.pyconc()
     for name, example, key in SHOTS:
-        with Running(Example(EXAMPLES / f"{example}.py", Path(sys.executable)), 600) as running:
-            screen = shoot(pyconc, running.pid, key)
-            running.end()
-            running.numbers(0)
+        with tempfile.TemporaryDirectory(prefix="examples-") as place:
+            # Where this repository is, is nobody's business.
+            script = Path(shutil.copy(EXAMPLES / f"{example}.py", place))
+            with Running(Example(script, Path(sys.executable)), 600) as running:
+                screen = shoot(pyconc, running.pid, key)
+                running.end()
+                running.numbers(0)
         (folder / f"{name}.svg").write_text(draw(screen))
         setup.say(f"{name}.svg")
     return 0
