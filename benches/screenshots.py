@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
-from rich.text import Text
 
 from pairs import EXAMPLES, Example, Running
 from peers import setup
@@ -27,7 +27,7 @@ SETTLED = 12  # seconds, a whole window
 SHOTS = [
     ("top-overview", "loop_blocked_by_cpu", "1"),
     ("top-threads", "gil_four_threads", "2"),
-    ("top-flame", "gil_four_threads", "4"),
+    ("top-flame", "loop_blocked_by_http", "4"),
 ]
 PICTURE = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>{styles} .{unique_id}-matrix {{ font-family: ui-monospace, monospace; font-size: {char_height}px; line-height: {line_height}px; }}</style>
@@ -70,7 +70,7 @@ def shoot(pyconc: Path, pid: int, key: str) -> str:
             time.sleep(SETTLED)
             subprocess.run([*tmux, "send-keys", key], check=True)
             time.sleep(1)
-            shown = subprocess.run([*tmux, "capture-pane", "-e", "-p"], check=True, capture_output=True, text=True)
+            shown = subprocess.run([*tmux, "capture-pane", "-e", "-p", "-N"], check=True, capture_output=True, text=True)
         finally:
             subprocess.run([*tmux, "kill-server"], check=False)
     return shown.stdout
@@ -79,8 +79,8 @@ def shoot(pyconc: Path, pid: int, key: str) -> str:
 def draw(screen: str) -> str:
     """The screen as an SVG that loads nothing."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    for line in screen.rstrip("\n").split("\n"):
-        console.print(Text.from_ansi(line), no_wrap=True, overflow="crop", crop=True)
+    for line in AnsiDecoder().decode(screen.rstrip("\n")):
+        console.print(line, no_wrap=True, overflow="crop", crop=True)
     return console.export_svg(title="", code_format=PICTURE)
 
 

@@ -73,12 +73,16 @@ fn sides(options: &Compare) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failure> {
 
 /// Reads a recording: as a whole, and its halves.
 fn read(file: &Path, catalog: &Catalog) -> Result<Run, Failure> {
-    let (Recording { profile, note, .. }, stretches) = read_stretches(open(file)?)?;
+    // There are two files: which one it is has to be said.
+    let damaged = |why| anyhow::Error::from(why).context(format!("reading {}", file.display()));
+    let (Recording { profile, note, .. }, stretches) =
+        read_stretches(open(file)?).map_err(damaged)?;
     if let Some(note) = note {
         tell(&format!("note: {}: {note}", file.display()));
     }
     let half = Nanos(profile.quality.elapsed.0 / 2);
-    let halves = read_halves(open(file)?, half)?.map(|half| diagnose(&half, catalog));
+    let halves =
+        read_halves(open(file)?, half).map_err(damaged)?.map(|half| diagnose(&half, catalog));
     let diagnosis = diagnose(&profile, catalog);
     Ok(Run { name: file.display().to_string(), profile, stretches, diagnosis, halves })
 }

@@ -1,6 +1,6 @@
 //! Whether two recordings can be compared at all, and what a reader has to know who does.
 
-use crate::diagnose::{percent, ratio};
+use crate::diagnose::ratio;
 use crate::profile::{Meta, Profile};
 
 use super::run::Run;
@@ -108,22 +108,24 @@ fn weakness(profile: &Profile) -> Option<String> {
         .then(|| format!("reached {reached:.0} of {asked:.0} samples a second"))
 }
 
-/// CPU time within a program's reach that others took, as a share of it: a difference that matters.
-const OTHERS: f64 = 0.03;
+/// CPUs within a program's reach that others took, on average: a difference that matters.
+const OTHERS: f64 = 0.05;
 
 /// What is to be said when other programs left this one clearly more CPU on one side.
 pub(super) fn crowd(before: &[Run], after: &[Run]) -> Option<String> {
     let taken = |side: &[Run]| {
-        let shares = side.iter().filter_map(|run| run.diagnosis.verdict.measures.get("starvation"));
-        ratio(shares.map(|it| it.value).sum(), side.len() as f64)
+        let of = |run: &Run| {
+            let measure = |name| run.diagnosis.verdict.measures.get(name);
+            let seconds = measure("starvation").map_or(0.0, |it| it.value * it.denominator);
+            ratio(seconds, measure("cpus_used").map_or(0.0, |it| it.denominator))
+        };
+        ratio(side.iter().map(of).sum(), side.len() as f64)
     };
     let (one, other) = (taken(before), taken(after));
     ((one - other).abs() > OTHERS).then(|| {
         format!(
-            "others took {} of the CPU time within reach before, {} after: what depends on that is \
-             not judged; compare on a quiet machine",
-            percent(one),
-            percent(other)
+            "others took {one:.2} CPUs within reach before, {other:.2} after: what depends on that is \
+             not judged; compare on a quiet machine"
         )
     })
 }

@@ -17,6 +17,7 @@ pub(in crate::cli) enum CompareFormat {
     #[value(alias = "md")]
     Markdown,
     /// An SVG with the widths of AFTER: what grew is red, what shrank blue
+    #[value(alias = "svg")]
     Flamegraph,
     /// The same with the widths of BEFORE, which shows what is gone
     FlamegraphBefore,
