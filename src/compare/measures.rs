@@ -10,6 +10,9 @@ pub(super) const HELD_BACK: &str = "held-back";
 /// The mean time by which a callback of the event loop is late.
 pub(super) const LOOP_DELAY: &str = "loop-delay";
 
+/// How much of the time some thread has the GIL.
+const GIL_HELD: &str = "gil-held";
+
 /// What depends on how much CPU others leave.
 pub(super) const LEFT_BY_OTHERS: [&str; 3] = ["cpus-used", "run-queue", "cause-cpu-wait"];
 
@@ -57,7 +60,7 @@ const MEASURES: [Measure; 7] = [
         parts: |sums| (sums.squares / 2.0, sums.elapsed),
     },
     Measure {
-        id: "gil-held",
+        id: GIL_HELD,
         name: "GIL held",
         of: SAMPLES,
         unit: Unit::Share,
@@ -97,7 +100,9 @@ const MEASURES: [Measure; 7] = [
 /// The numbers of the process as a whole: measures, tags, causes.
 pub(super) fn changes(before: &[Summed<'_>], after: &[Summed<'_>]) -> Vec<Change> {
     let mut questions = Vec::new();
-    for measure in &MEASURES {
+    // Without a GIL, several threads are attached at once.
+    let with_gil = before.iter().chain(after).all(|run| run.run.profile.meta.gil);
+    for measure in MEASURES.iter().filter(|measure| with_gil || measure.id != GIL_HELD) {
         let question = Question {
             id: measure.id.to_owned(),
             name: measure.name.to_owned(),
