@@ -51,6 +51,16 @@ def resident_mib():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+async def cancelled(tasks):
+    """Ends tasks. Before Python 3.12 `wait_for` loses a cancellation that comes with the answer: it is asked again."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        pending = (await asyncio.wait(pending, timeout=1))[1]
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Client:
     """Sends request after request from each of its tasks."""
 
@@ -84,9 +94,7 @@ class Client:
         answers, elapsed = sum(self.answers) - before, time.monotonic() - start
         numbers = {"throughput": answers / elapsed}
         numbers.update(threads=threading.active_count(), rss_mib=resident_mib())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(tasks)
         return numbers
 
 
