@@ -133,6 +133,8 @@ pub fn compare(before: &[Run], after: &[Run]) -> Result<Comparison, Refusal> {
         let theirs = changes.filter(|it| measures::LEFT_BY_OTHERS.contains(&it.id.as_str()));
         theirs.for_each(|change| change.significant = false);
         comparison.findings.doubt(findings::LEFT_BY_OTHERS);
+        let advice = comparison.advice.as_mut().filter(|it| it.model == Model::MoreCpus);
+        advice.into_iter().for_each(|it| it.settled = false);
     }
     (comparison.better, comparison.worse) = outcome::reasons(&comparison);
     comparison.outcome = outcome::outcome(&comparison);

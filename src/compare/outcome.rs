@@ -39,14 +39,19 @@ impl Outcome {
     }
 }
 
-/// The ratio of running times from which on a program is called faster or slower.
-const FASTER: f64 = 1.1;
+/// The ratio of running times from which on a program is called faster or slower: a few runs tell
+/// little about chance.
+const FASTER: f64 = 1.25;
 
 /// Why it is better, and why it is worse.
 pub(super) fn reasons(comparison: &Comparison) -> (Vec<String>, Vec<String>) {
     let (mut better, mut worse) = (Vec::new(), Vec::new());
     if let Some((one, other)) = comparison.before.ran.zip(comparison.after.ran) {
-        let text = format!("runs {} instead of {}", seconds(other), seconds(one));
+        let text = format!(
+            "runs {} instead of {}, if it did the same work (chance unknown)",
+            seconds(other),
+            seconds(one)
+        );
         if one > FASTER * other {
             better.push(text);
         } else if other > FASTER * one {

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::diagnose::Diagnosis;
-use crate::model::{Cause, StateId, Tag};
+use crate::model::{Cause, ProcessEnd, StateId, Tag};
 use crate::profile::{Profile, StateKind, Stretch, Stretches};
 
 /// A recording that takes part in a comparison.
@@ -32,10 +32,12 @@ impl<'a> Summed<'a> {
         Self { run, sums: sums(run) }
     }
 
-    /// How long the program ran, when the recording has all of it: in seconds.
+    /// How long the program ran, when the recording has all of it: in seconds. Who was killed has
+    /// not done its work.
     pub(super) fn ran(&self) -> Option<f64> {
         let profile = &self.run.profile;
-        let all = profile.end.is_some() && profile.meta.age.seconds() < FROM_ITS_START;
+        let ended = profile.end == Some(ProcessEnd::Exited);
+        let all = ended && profile.meta.age.seconds() < FROM_ITS_START;
         all.then(|| profile.quality.elapsed.seconds())
     }
 }
